@@ -1,0 +1,180 @@
+"""A COCO file as a lossless document: read once in little memory, written with only the asked values changed.
+
+The document keeps compact columns and byte spans, never the parsed annotations. Writing copies the file's own bytes
+around the edits, so unknown fields, key order, number text and white space survive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.coco_columns import Columns
+from exporters.coco_edit import edited
+from exporters.coco_records import PROVENANCE_KEY, Annotations, Category, CocoError, Edit, ImageRow
+from exporters.coco_tables import Links, Source, Tables, link, read_tables
+from exporters.files import replacing
+
+__all__ = ["PROVENANCE_KEY", "Annotations", "Category", "CocoDocument", "CocoError", "Edit", "ImageRow"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the output is put together from pieces of one or two files.
+
+    The output is ``frame`` with its bytes hole[0]:hole[1] replaced by ``before``, the annotation list
+    ``body``[body_span] and ``after``.
+    """
+
+    frame: Source
+    hole: tuple[int, int]
+    body: Source
+    body_span: tuple[int, int]
+    before: bytes = b""
+    after: bytes = b""
+
+
+class CocoDocument:
+    """See the module. Made by ``CocoDocument.open`` or ``exporters.coco_results.open_results``.
+
+    Attributes:
+        path: the file with the annotations.
+        images, categories: in file order.
+        problems: what is odd in the file, one message for each kind.
+    """
+
+    def __init__(self, layout: Layout, columns: Columns, links: Links, categories: tuple[Category, ...]) -> None:
+        self.path: Path = layout.body.path
+        self.images: tuple[ImageRow, ...] = links.images
+        self.categories: tuple[Category, ...] = categories
+        self.problems: list[str] = links.problems
+        self._layout, self._columns, self._links = layout, columns, links
+        self._order = np.argsort(links.image_rows, kind="stable")
+        self._first = np.searchsorted(links.image_rows[self._order], np.arange(len(self.images) + 1))
+
+    @classmethod
+    def open(cls, path: Path) -> CocoDocument:
+        """Read a COCO file; it stays open until ``close``.
+
+        Raises:
+            CocoError: no such file, malformed JSON (with line and column), or no ``images`` or ``annotations`` list.
+        """
+        source = Source(path)
+        tables = read_tables(source)
+        if tables.is_list:
+            raise CocoError(
+                f"{path}: line 1: a list stands where the COCO object is expected; if it is a list of detection "
+                "results, give the COCO file with the images too (--images-json)"
+            )
+        require(tables, source, "images", "annotations")
+        layout = Layout(source, tables.spans["annotations"], source, tables.spans["annotations"])
+        return cls(layout, tables.columns, link(tables, tables.columns), tuple(tables.categories))
+
+    @property
+    def annotation_count(self) -> int:
+        return len(self._columns)
+
+    def annotations(self, image_row: int) -> Annotations:
+        """The annotations of one image, in file order."""
+        rows = self._order[self._first[image_row] : self._first[image_row + 1]]
+        columns = self._columns
+        return Annotations(
+            rows=rows,
+            keys=tuple(columns.other_ids.get(row) or str(columns.ids[row]) for row in rows.tolist()),
+            xywh=_view(columns.boxes, np.float64).reshape(-1, 4)[rows],
+            category_rows=self._links.category_rows[rows],
+            iscrowd=_view(columns.crowd, np.int8)[rows].astype(bool),
+            has_mask=_view(columns.masked, np.int8)[rows].astype(bool),
+            scores=_view(columns.scores, np.float64)[rows],
+        )
+
+    def raw_annotation(self, row: int) -> dict[str, Any]:
+        """One annotation as written, parsed now; an empty dict where the element is no object."""
+        found = json.loads(self._raw(row))
+        return found if isinstance(found, dict) else {}
+
+    def segmentation(self, row: int) -> Any:
+        """The segmentation of one annotation as written, parsed now; None where absent."""
+        return self.raw_annotation(row).get("segmentation")
+
+    def write(self, path: Path, edit: Callable[[int], Edit | None]) -> None:
+        """Write the document with the edits; all other bytes are those of the file that was read.
+
+        Args:
+            path: output; replaced in one step when it is complete. May be the input.
+            edit: called once for each annotation row, in file order; None keeps the annotation.
+
+        Raises:
+            CocoError: the input was changed by someone since it was opened.
+            OSError: the output can't be written.
+        """
+        at = self._layout
+        at.frame.check_unchanged()
+        at.body.check_unchanged()
+        with replacing(path) as out:
+            at.frame.copy(0, at.hole[0], out)
+            out.write(at.before)
+            done = at.body_span[0]
+            next_id = self._largest_id() + 1
+            for row in range(self.annotation_count):
+                change = edit(row)
+                new_id = None
+                if self._adds_ids and self._columns.other_ids.get(row) == "null":
+                    new_id, next_id = next_id, next_id + 1
+                if change is None and new_id is None:
+                    continue
+                raw = self._raw(row)
+                if raw.startswith(b"{"):
+                    at.body.copy(done, self._columns.starts[row], out)
+                    out.write(edited(raw, change, new_id=new_id))
+                    done = self._columns.ends[row]
+            at.body.copy(done, at.body_span[1], out)
+            out.write(at.after)
+            at.frame.copy(at.hole[1], at.frame.size, out)
+            at.frame.check_unchanged()
+            at.body.check_unchanged()
+
+    @property
+    def _adds_ids(self) -> bool:
+        """Results have no ids, COCO annotations need them; ids of a COCO file are never touched."""
+        return self._layout.body is not self._layout.frame
+
+    def _largest_id(self) -> int:
+        ids = _view(self._columns.ids, np.int64)
+        return max(int(ids.max()), 0) if len(ids) else 0
+
+    def _raw(self, row: int) -> bytes:
+        return self._layout.body.read(self._columns.starts[row], self._columns.ends[row])
+
+    def close(self) -> None:
+        self._layout.frame.file.close()
+        self._layout.body.file.close()
+
+    def __enter__(self) -> CocoDocument:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def require(tables: Tables, source: Source, *lists: str) -> None:
+    """Raise CocoError where the file lacks one of these lists."""
+    for name in lists:
+        if name not in tables.spans:
+            raise CocoError(
+                f'{source.path}: the top-level object has no "{name}" list; is it a COCO detection file? '
+                f'Add "{name}": [] if there are none'
+            )
+
+
+def _view(column: Any, dtype: type[np.generic]) -> NDArray[Any]:
+    return np.frombuffer(column, dtype) if len(column) else np.zeros(0, dtype)

@@ -1,0 +1,86 @@
+"""Replace a file in one step: whoever looks sees the old file or the whole new one, even after a crash."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; two runs at once on one output are then not noticed
+    fcntl = None  # type: ignore[assignment]
+
+
+class FileBusyError(OSError):
+    """Another run is writing the same file; the message names it."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a new version of ``path`` for writing; it takes the place of the old one when the block ends without error.
+
+    The text goes to ``.NAME.partial`` in the same folder (what a killed run left there is overwritten), is forced to
+    the disk and then renamed. A symbolic link stays one: the file it points to is replaced. The permissions of the old
+    file are kept.
+
+    Raises:
+        FileBusyError: another process is writing the same file.
+        OSError: the folder is missing or not writable, or the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{target.name}.partial")
+    descriptor = _open_locked(partial, target)
+    with os.fdopen(descriptor, "wb") as file:
+        # Rename and removal come before the file is closed: closing gives up the lock.
+        try:
+            file.truncate(0)
+            if target.exists():
+                partial.chmod(target.stat().st_mode & 0o777)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            _close_on_windows(file)
+            partial.replace(target)
+        except BaseException:
+            _close_on_windows(file)
+            partial.unlink(missing_ok=True)
+            raise
+    _sync_folder(target.parent)
+
+
+def _open_locked(partial: Path, target: Path) -> int:
+    while True:
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        if fcntl is None:
+            return descriptor
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise FileBusyError(f"{target}: another run is writing this file; wait for it or stop it") from None
+        except OSError:
+            return descriptor  # some network disks know no locks
+        # The other run may have renamed the file between our open and our lock.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), partial.stat()):
+                return descriptor
+        os.close(descriptor)
+
+
+def _close_on_windows(file: BinaryIO) -> None:
+    if os.name == "nt":  # which neither renames nor removes open files
+        file.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a power cut, where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    with contextlib.suppress(OSError):
+        os.fsync(descriptor)
+    os.close(descriptor)
