@@ -49,11 +49,8 @@ def test_licence_and_credit_are_stated(image: dict[str, Any]) -> None:
     name = licences[image["license"]]
     assert name in FREE
     assert len(image["credit"]) > 20
-    row = next(
-        line
-        for line in (EXAMPLES / "README.md").read_text().splitlines()
-        if f"`{Path(image['file_name']).name}`" in line
-    )
+    photo = f"`{Path(image['file_name']).name}`"
+    row = next(line for line in (EXAMPLES / "README.md").read_text().splitlines() if photo in line)
     assert ("CC0 1.0" if name.startswith("CC0") else "public domain") in row
 
 
