@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from enum import Enum
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 CHUNK = 1 << 22
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -73,11 +73,12 @@ class _Scanner:
         self.decode = json.JSONDecoder().raw_decode
 
     def document(self) -> Iterator[Item]:
-        self._more()
-        if self.text.startswith(("\xff\xfe", "\xfe\xff")) or "\0" in self.text[:4]:
-            self._fail(0, "the file is UTF-16 or UTF-32; save it as UTF-8")
+        while len(self.text) < 4 and self._more():
+            pass
         if self.text.startswith("\x1f\x8b"):
             self._fail(0, "the file is compressed; unpack it first (gunzip)")
+        if self.text.startswith(("\xff\xfe", "\xfe\xff")) or "\0" in self.text[:4]:
+            self._fail(0, "the file is UTF-16 or UTF-32; save it as UTF-8")
         self.at = len(_BOM) if self.text.startswith(_BOM) else 0
         first = self._peek()
         start = self.base + self.at
@@ -181,7 +182,7 @@ class _Scanner:
         self.ascii = self.text.isascii()
         return True
 
-    def _fail(self, at: int, reason: str) -> Any:
+    def _fail(self, at: int, reason: str) -> NoReturn:
         line, column = place(self.file, self.base + at)
         raise JsonError(self.path, reason, line=line, column=column)
 
