@@ -1,0 +1,54 @@
+"""Labelers by name. Importing this module imports none of them, so ``--help`` stays fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from labelers.protocol import Labeler
+
+LabelerName = Literal["conditioned", "grabcut", "rectangle"]
+LABELERS: tuple[LabelerName, ...] = get_args(LabelerName)
+"""The names that ``build_labeler`` knows; the first is the default of every command."""
+
+
+class UnknownLabeler(ValueError):
+    """There is no labeler of this name; the message lists those there are."""
+
+
+def build_labeler(
+    name: str = LABELERS[0],
+    *,
+    model: str = "nano",
+    weights: Path | None = None,
+    device: str = "auto",
+    context: str = "solo",
+    zoom: bool = True,
+) -> Labeler:
+    """Build a labeler. All options but ``name`` concern the model and are ignored by the others.
+
+    Args:
+        name: one of ``LABELERS``.
+        model: configuration of the model.
+        weights: a file to use instead of the model's own weights.
+        device: "auto", "cpu", "cuda", "cuda:1" ...
+        context: what the boxes of a photo see of each other (see ``labelers.conditioned``).
+        zoom: decode small boxes from an enlarged crop.
+
+    Raises ``UnknownLabeler``, and whatever loading the model raises.
+    """
+    if name == "rectangle":
+        from labelers.rectangle import RectangleLabeler
+
+        return RectangleLabeler()
+    if name == "grabcut":
+        from labelers.grabcut import GrabCutLabeler
+
+        return GrabCutLabeler()
+    if name == "conditioned":
+        from labelers.conditioned import ConditionedLabeler
+
+        return ConditionedLabeler.from_model(
+            model_name=model, weights=weights, device=device, context=context, zoom=zoom
+        )
+    raise UnknownLabeler(f"there is no labeler {name!r}; choose one of {', '.join(LABELERS)}")

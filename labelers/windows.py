@@ -1,0 +1,55 @@
+"""From fractional boxes to whole pixels, and how well a mask fits its box."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class PixelWindow(NamedTuple):
+    """Pixels x0 <= x < x1, y0 <= y < y1."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+
+def touched(xyxy: NDArray[np.floating], *, height: int, width: int, margin: float = 0.0) -> PixelWindow:
+    """Every pixel that the box (grown by ``margin`` of its sides on each side) touches, inside the photo."""
+    x0, y0, x1, y1 = (float(value) for value in xyxy)
+    dx, dy = margin * (x1 - x0), margin * (y1 - y0)
+    return PixelWindow(
+        min(max(math.floor(x0 - dx), 0), width),
+        min(max(math.floor(y0 - dy), 0), height),
+        min(max(math.ceil(x1 + dx), 0), width),
+        min(max(math.ceil(y1 + dy), 0), height),
+    )
+
+
+def covered(xyxy: NDArray[np.floating], *, height: int, width: int) -> PixelWindow:
+    """The pixels whose centre lies in the box; at least one, however thin the box. The box overlaps the photo."""
+    x0, y0, x1, y1 = (float(value) for value in xyxy)
+    left, right = _centres(x0, x1, width)
+    top, bottom = _centres(y0, y1, height)
+    return PixelWindow(left, top, right, bottom)
+
+
+def _centres(low: float, high: float, size: int) -> tuple[int, int]:
+    first, last = max(math.ceil(low - 0.5), 0), min(math.ceil(high - 0.5), size)
+    if last <= first:  # between two centres: the pixel that holds its middle
+        first = min(max(math.floor((low + high) / 2), 0), size - 1)
+        last = first + 1
+    return first, last
+
+
+def box_iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Intersection over union of two boxes xyxy; 0 where both are empty."""
+    left, top = np.maximum(a[:2], b[:2])
+    right, bottom = np.minimum(a[2:], b[2:])
+    shared = max(float(right - left), 0.0) * max(float(bottom - top), 0.0)
+    union = float((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])) - shared
+    return shared / union if union > 0 else 0.0
