@@ -1,0 +1,198 @@
+"""``openseed-label convert-boxes``: options in, exit code out. The work is in ``app.convert``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.convert.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="dataset.json", help="COCO file with boxes and class names")
+
+    files = parser.add_argument_group("files")
+    files.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos (default: beside the JSON)")
+    files.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write (default: dataset.masks.json)")
+    files.add_argument("--in-place", action="store_true", help="replace the input file, once everything is done")
+    files.add_argument("--overwrite", action="store_true", help="replace an existing output and start from nothing")
+    files.add_argument(
+        "--images-json",
+        type=Path,
+        metavar="FILE",
+        help="the input is a list of detections ([{image_id, category_id, bbox, score}]); FILE has the images and names",
+    )
+    files.add_argument("--report", type=Path, metavar="FILE", help="also write a page of thumbnails, worst score first")
+
+    add_labeler_arguments(parser)
+
+    what = parser.add_argument_group("what to convert")
+    what.add_argument("--redo", action="store_true", help="make existing masks anew (default: they are kept)")
+    what.add_argument(
+        "--categories",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help="only these classes, comma separated; repeatable",
+    )
+    what.add_argument("--limit", type=count, metavar="N", help="only the first N photos that have something to convert")
+    what.add_argument("--dry-run", action="store_true", help="check the boxes and photos, write nothing")
+    what.add_argument(
+        "--exif",
+        choices=("auto", "raw", "upright"),
+        default="auto",
+        help="do the boxes of rotated photos refer to the raw or to the upright photo? (default: by width and height)",
+    )
+
+    masks = parser.add_argument_group("masks")
+    masks.add_argument(
+        "--format",
+        dest="form",
+        choices=("auto", "polygon", "rle"),
+        default="auto",
+        help="auto: polygons, or RLE for masks with holes (default)",
+    )
+    masks.add_argument("--simplify", type=_amount, default=0.0, metavar="PX", help="let polygons deviate by this much")
+    masks.add_argument("--clip-to-box", action="store_true", help="cut masks to their box")
+    masks.add_argument(
+        "--margin",
+        type=_amount,
+        metavar="F",
+        help="with --clip-to-box: grow the box first, by this fraction of its size",
+    )
+    masks.add_argument(
+        "--overlap",
+        choices=("keep", "argmax"),
+        default="keep",
+        help="keep: new masks may overlap (default); argmax: the higher score takes the pixel",
+    )
+    masks.add_argument(
+        "--tighten", action="store_true", help="set bbox to the mask's own box (the old one stays in provenance)"
+    )
+    masks.add_argument(
+        "--no-provenance",
+        dest="provenance",
+        action="store_false",
+        help='leave out the key "openseed_label" (score, labeler)',
+    )
+
+    talk = parser.add_argument_group("messages")
+    talk.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
+    talk.add_argument("-q", "--quiet", action="store_true", help="errors only")
+    talk.add_argument("-v", "--verbose", action="store_true", help="list every problem and note")
+
+
+def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """The options that choose who makes the masks; shared with ``evaluate`` and ``example``."""
+    group = parser.add_argument_group("labeler")
+    if several:
+        group.add_argument(
+            "--labeler",
+            default="conditioned,rectangle,ellipse,grabcut",
+            metavar="NAMES",
+            help="comma separated: conditioned, rectangle, ellipse, grabcut (default: all)",
+        )
+    else:
+        group.add_argument(
+            "--labeler",
+            choices=("conditioned", "grabcut", "rectangle"),
+            default="conditioned",
+            help="conditioned: the model (default); the others are baselines without one",
+        )
+    group.add_argument(
+        "--model", default="nano", metavar="NAME", help="see `openseed-label models list` (default: nano)"
+    )
+    group.add_argument("--weights", type=Path, metavar="FILE", help="weights of your own for the model")
+    group.add_argument("--device", default="auto", metavar="DEV", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    group.add_argument(
+        "--batch-size",
+        type=count,
+        metavar="N",
+        help="boxes decoded at once; less needs less memory, masks stay the same",
+    )
+    group.add_argument(
+        "--prompt",
+        action="append",
+        default=[],
+        metavar='"CATEGORY=TEXT"',
+        help='what to call a class for the model; "tv=television | monitor" averages two texts; repeatable',
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from app.convert import check, convert
+    from app.convert.summary import print_summary
+
+    settings = settings_from(args)
+    summary = check(settings, quiet=args.quiet) if args.dry_run else convert(settings, quiet=args.quiet)
+    print_summary(summary, as_json=args.json, quiet=args.quiet, verbose=args.verbose, out=sys.stdout, err=sys.stderr)
+    return summary.exit_code
+
+
+def settings_from(args: argparse.Namespace) -> Settings:
+    """Check the options against each other and fill in the default paths. Raises UsageError."""
+    from app.convert.settings import Settings
+    from app.convert.sniff import refuse_other_formats
+    from app.errors import UsageError
+
+    if args.margin is not None and not args.clip_to_box:
+        raise UsageError("--margin only makes sense with --clip-to-box; add it, or leave --margin out")
+    if args.in_place and args.output:
+        raise UsageError("--in-place and --output exclude each other; choose one")
+    if args.in_place and args.images_json:
+        raise UsageError(
+            "--in-place can't be used with --images-json (a list of detections becomes a COCO file); use --output"
+        )
+    if args.quiet and args.verbose:
+        raise UsageError("--quiet and --verbose exclude each other; choose one")
+    refuse_other_formats(args.source, images_json=args.images_json)
+    return Settings.of(
+        source=args.source,
+        images=args.images,
+        output=args.output,
+        in_place=args.in_place,
+        overwrite=args.overwrite,
+        images_json=args.images_json,
+        report=args.report,
+        labeler=args.labeler,
+        model=args.model,
+        weights=args.weights,
+        device=args.device,
+        batch_size=args.batch_size,
+        prompts=tuple(args.prompt),
+        redo=args.redo,
+        categories=tuple(args.categories),
+        limit=args.limit,
+        exif=args.exif,
+        form=args.form,
+        simplify=args.simplify,
+        clip=args.clip_to_box,
+        margin=args.margin or 0.0,
+        overlap=args.overlap,
+        tighten=args.tighten,
+        provenance=args.provenance,
+    )
+
+
+def count(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
+
+
+def _amount(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return number

@@ -1,0 +1,181 @@
+"""``openseed-label``: finds the command, runs it, turns errors into exit codes.
+
+Exit codes: 0 all done; 1 done, but some items could not be (they are listed); 2 the input or the options
+are wrong (one message, no traceback); 130 interrupted (what is finished is kept).
+
+A command is a module with ``add_arguments(parser)`` and ``run(args) -> int``. It is imported only when it
+is asked for, and imports heavy things only inside ``run``, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """Where a command lives and what the overview says of it."""
+
+    module: str
+    line: str
+    examples: str
+
+
+COMMANDS = {
+    "convert-boxes": Command(
+        "app.cli.convert_boxes",
+        "turn the boxes of a COCO file into masks",
+        """\
+  openseed-label convert-boxes dataset.json
+  openseed-label convert-boxes annotations/train.json --images images/train -o train.masks.json
+  openseed-label convert-boxes dataset.json --categories "person,traffic light" --report report.html
+  openseed-label convert-boxes detections.json --images-json val.json --images val2017
+  openseed-label convert-boxes dataset.json --prompt "tv=television | computer monitor" --dry-run""",
+    ),
+    "example": Command(
+        "app.cli.example",
+        "copy the bundled photos and boxes into a folder and convert them",
+        """\
+  openseed-label example
+  openseed-label example my-folder --labeler grabcut""",
+    ),
+    "evaluate": Command(
+        "app.cli.evaluate",
+        "measure masks made from boxes against true masks",
+        """\
+  openseed-label evaluate val.json --images val2017 --protocol boxes
+  openseed-label evaluate val.json --labeler conditioned,rectangle,grabcut --limit 100 --plot iou.png""",
+    ),
+    "models": Command(
+        "app.cli.models",
+        "list, fetch, convert and verify model weights",
+        """\
+  openseed-label models list
+  openseed-label models fetch swin-t
+  openseed-label models convert model_state_dict.pt -o my-model""",
+    ),
+    "train": Command(
+        "app.cli.train",
+        "train a model from a settings file",
+        """\
+  openseed-label train nano.toml""",
+    ),
+}
+
+# Errors that are the user's to fix. By name, because importing their modules just to name them would be slow.
+USER_ERRORS = (
+    ("app.errors", "UsageError"),
+    ("exporters.coco", "CocoError"),
+    ("labelers.journal", "JournalError"),
+    ("labelers.photos", "PhotoError"),
+    ("labelers.vocabulary", "VocabularyError"),
+    ("openseed_core.weights.registry", "WeightsError"),
+    ("openseed_core.weights.official", "WeightsError"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line. Returns the exit code; argparse may raise SystemExit (0 for help, 2 for misuse)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words else ""
+    try:
+        if name in COMMANDS:
+            return _run(name, words[1:])
+        return _overview(words)
+    except KeyboardInterrupt:
+        print("\nInterrupted. Finished work is kept: run the same command again to go on.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away (`| head`); flushing at exit must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"openseed-label {name}: {_os_message(error)}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        if not isinstance(error, _user_errors()):
+            raise
+        print(f"openseed-label {name}: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(name: str, words: list[str]) -> int:
+    command = COMMANDS[name]
+    try:
+        module = importlib.import_module(command.module)
+    except ModuleNotFoundError as error:
+        if error.name != command.module:
+            raise
+        print(f"openseed-label {name}: this build does not have the command yet", file=sys.stderr)
+        return 2
+    parser = argparse.ArgumentParser(
+        prog=f"openseed-label {name}",
+        description=f"{command.line[0].upper()}{command.line[1:]}.",
+        epilog=f"examples:\n{command.examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    code: int = module.run(parser.parse_args(words))
+    return code
+
+
+def _overview(words: list[str]) -> int:
+    """``openseed-label`` without a command: --help, --version, or a word that is no command."""
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {command.line}" for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="openseed-label",
+        usage="openseed-label [-h] [--version] COMMAND ...",
+        description="Turn detection boxes and class names into masks, offline.",
+        epilog=f"commands:\n{listing}\n\nfirst steps:\n  openseed-label example\n"
+        "  openseed-label convert-boxes dataset.json --images photos/\n\n"
+        "`openseed-label COMMAND --help` shows the options of a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"openseed-label {_version()}")
+    _, rest = parser.parse_known_args(words)
+    if not rest:
+        parser.print_help(sys.stderr)
+        return 2
+    near = difflib.get_close_matches(rest[0], COMMANDS, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(COMMANDS)}"
+    return parser.error(f"there is no command {rest[0]!r}; {hint}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("openseed-label")
+    except PackageNotFoundError:
+        return "(not installed: run `pip install .` in the source folder)"
+
+
+def _user_errors() -> tuple[type[BaseException], ...]:
+    """The classes of USER_ERRORS whose modules are loaded: an error can't come from one that is not."""
+    found = (getattr(sys.modules.get(module), name, None) for module, name in USER_ERRORS)
+    return tuple(kind for kind in found if kind is not None)
+
+
+def _os_message(error: OSError) -> str:
+    if error.filename is None:
+        return str(error)
+    remedy = {
+        FileNotFoundError: "no such file or folder; check the path",
+        PermissionError: "not allowed to read or write it; check its permissions",
+        IsADirectoryError: "it is a folder; a file is needed",
+        NotADirectoryError: "it is not a folder",
+        FileExistsError: "it exists already",
+    }.get(type(error), error.strerror or "the system could not read or write it")
+    return f"{error.filename}: {remedy}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The whole way of one conversion, and its dry run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from app.convert.ledger import Ledger, tally
+from app.convert.plan import State, make_plan
+from app.convert.progress import bar
+from app.convert.run import ask, finished, label
+from app.convert.settings import Settings
+from app.convert.summary import Summary, summarise
+from app.convert.write import sha256, write
+from app.errors import UsageError
+from labelers.journal import Journal, journal_path
+from labelers.photos import PhotoError
+from labelers.protocol import Labeler
+from labelers.records import Status
+
+# Journal keys of photos are numbers; these two are not.
+_INPUT, _WRITTEN = "input", "written"
+
+_PROBLEM_STATES = {Status.DEGENERATE: State.DEGENERATE, Status.OUTSIDE: State.OUTSIDE}
+
+
+def convert(settings: Settings, *, labeler: Labeler | None = None, quiet: bool = True) -> Summary:
+    """Convert, or go on with a conversion that was interrupted.
+
+    ``labeler`` replaces the one that the settings name. Raises UsageError, CocoError, JournalError and OSError;
+    what an earlier or this run has finished is kept whatever is raised.
+    """
+    _refuse_to_lose(settings)
+    plan = make_plan(settings)  # before the journal, so that a wrong option leaves nothing behind
+    labeler = labeler or build(
+        settings.labeler,
+        model=settings.model,
+        weights=settings.weights,
+        device=settings.device,
+        batch_size=settings.batch_size,
+    )
+    fingerprint = {
+        "labeler": labeler.spec.name,
+        "version": labeler.spec.version,
+        **settings.fingerprint(),
+        # relative, so that a folder may be moved with its journal
+        "images": os.path.relpath(plan.images, settings.output.parent),
+    }
+    with Journal.open(journal_path(settings.output), fingerprint=fingerprint, overwrite=settings.overwrite) as journal:
+        earlier = _finished_in_place(settings, journal)
+        if earlier is not None:
+            journal.remove()
+            return earlier
+        resumed = sum(finished(journal, str(row)) for row in plan.todo.tolist())
+        with bar(total=len(plan.todo), done=resumed, unit="photos", what="converting", quiet=quiet) as progress:
+            label(plan, labeler, journal, on_photo=lambda boxes: progress.update())
+        ledger = tally(plan, journal)
+        summary = summarise(plan, ledger, spec=labeler.spec, resumed=resumed, written=True)
+        if settings.report is not None:
+            from app.reports import write_report
+
+            write_report(settings.report, plan, ledger, journal, summary)
+        with bar(total=len(plan.state), unit="annotations", what="writing", quiet=quiet, delay=2.0) as progress:
+            write(
+                plan,
+                journal,
+                labeler.spec,
+                before_replace=lambda digest: journal.append(
+                    _WRITTEN, {"sha256": digest, "summary": summary.as_dict()}
+                ),
+                on_annotation=progress.update,
+            )
+        journal.remove()
+    return summary
+
+
+def check(settings: Settings, *, quiet: bool = True) -> Summary:
+    """The dry run: what would be converted, and what is known to fail, from the boxes and the photos' headers."""
+    plan = make_plan(settings)
+    state = plan.state.copy()
+    reasons, notes, mismatched = {}, {}, set()
+    with bar(total=len(plan.todo), unit="photos", what="checking", quiet=quiet) as progress:
+        for image_row in plan.todo.tolist():
+            progress.update()
+            try:
+                asked = ask(plan, image_row)
+            except PhotoError as error:
+                annotations, chosen = plan.rows(image_row)
+                state[annotations.rows[chosen]] = State.NO_PHOTO
+                reasons.update(dict.fromkeys(annotations.rows[chosen].tolist(), str(error)))
+                continue
+            if asked.frame.note:
+                notes[image_row] = asked.frame.note
+            if asked.mismatch:
+                mismatched.add(image_row)
+            problems = asked.boxes.problems(height=asked.header.height, width=asked.header.width)
+            for row, problem in zip(asked.rows.tolist(), problems, strict=True):
+                if problem is not None:
+                    state[row], reasons[row] = _PROBLEM_STATES[problem[0]], problem[1]
+    for row in np.flatnonzero(state == State.NO_IMAGE).tolist():
+        reasons[row] = "its image_id is not in the file's images"
+    ledger = Ledger(state, np.zeros(len(state), np.float32), reasons, notes, frozenset(mismatched))
+    return summarise(plan, ledger, spec=None, written=False)
+
+
+def _refuse_to_lose(settings: Settings) -> None:
+    """Never replace a file that somebody may have worked on since.
+
+    An unfinished run leaves its journal beside the output: then the output, if there is one, is that run's own.
+    """
+    output = settings.output
+    if settings.in_place or settings.overwrite or not output.exists() or journal_path(output).exists():
+        return
+    raise UsageError(
+        f"{output} exists already. To convert only what has no mask in it yet: convert-boxes {output} --in-place. "
+        "To start over: --overwrite. To keep both: another -o/--output"
+    )
+
+
+def _finished_in_place(settings: Settings, journal: Journal) -> Summary | None:
+    """What an earlier run did, if it was stopped after replacing the input and before removing its journal.
+
+    Raises:
+        UsageError: the input is another one than the journal's.
+    """
+    digest = _digest(settings)
+    if not journal.done(_INPUT):
+        journal.append(_INPUT, {"sha256": digest})
+        return None
+    if journal.read(_INPUT)["sha256"] == digest:
+        return None
+    if settings.in_place and journal.done(_WRITTEN) and journal.read(_WRITTEN)["sha256"] == digest:
+        return Summary.from_dict(journal.read(_WRITTEN)["summary"])
+    raise UsageError(
+        f"{settings.source} has changed since {journal.path} was begun, so its results may belong to other boxes; "
+        "start over with --overwrite, or put the old file back"
+    )
+
+
+def _digest(settings: Settings) -> str:
+    """Of all input files: the journal's annotation rows mean nothing in other ones."""
+    return "+".join(sha256(path) for path in (settings.source, settings.images_json) if path is not None)
+
+
+def build(name: str, *, model: str, weights: Path | None, device: str, batch_size: int | None) -> Labeler:
+    """The labeler that the options name. Raises UsageError and what loading a model raises."""
+    from labelers.build import build_labeler
+
+    return build_labeler(name, model=model, weights=weights, device=device)

@@ -1,0 +1,218 @@
+"""What there is to do: the document, the photos' folder, and which annotations of which photos."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.convert.settings import Settings
+from app.errors import UsageError
+from labelers.photos import MissingPhoto, PhotoError, read_header
+from labelers.vocabulary import Entry, Vocabulary, VocabularyError, parse_line
+
+if TYPE_CHECKING:
+    from exporters.coco import Annotations, Category, CocoDocument
+
+UNKNOWN_NAME = "object"
+"""What an annotation is called whose category is not in the file."""
+
+_PROBED = 50
+_USUAL_FOLDERS = ("images", "imgs", "photos", "data", "../images", "JPEGImages", "../JPEGImages")
+
+
+class State(IntEnum):
+    """What becomes of one annotation. Kept as one byte each, because there may be millions."""
+
+    TODO = 0
+    CONVERTED = 1
+    KEPT = 2
+    CROWD = 3
+    LEFT_OUT = 4
+    EMPTY = 5
+    DEGENERATE = 6
+    OUTSIDE = 7
+    FAILED = 8
+    NO_PHOTO = 9
+    NO_IMAGE = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One conversion, before it starts.
+
+    Attributes:
+        settings: the options.
+        document: the opened input.
+        images: folder of the photos.
+        vocabulary: the classes and their prompts.
+        todo: int64 [M], rows of the images that have something to convert, in file order.
+        state: uint8 [annotations], a ``State`` for each; TODO for what will be tried.
+        image_of: int64 [annotations], the image row of each annotation, -1 where its image is not in the file.
+        notes: what the user should know before anything has run.
+    """
+
+    settings: Settings
+    document: CocoDocument
+    images: Path
+    vocabulary: Vocabulary
+    todo: NDArray[np.int64]
+    state: NDArray[np.uint8]
+    image_of: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+    def rows(self, image_row: int) -> tuple[Annotations, NDArray[np.intp]]:
+        """All annotations of an image, and which of them (positions) are to be converted."""
+        annotations = self.document.annotations(image_row)
+        return annotations, np.flatnonzero(self.state[annotations.rows] == State.TODO)
+
+    def name(self, category_row: int) -> str:
+        """The class name, or ``object`` where the annotation's category is unknown or nameless."""
+        name = self.document.categories[category_row].name if category_row >= 0 else ""
+        return name if name.strip() else UNKNOWN_NAME
+
+
+def make_plan(settings: Settings) -> Plan:
+    """Open the input and choose. Raises CocoError, UsageError."""
+    from exporters.coco import CocoDocument
+    from exporters.coco_results import open_results
+
+    if settings.images_json is not None:
+        document = open_results(settings.source, settings.images_json)
+    else:
+        document = CocoDocument.open(settings.source)
+    wanted = _wanted(settings.categories, document.categories)
+    state = np.full(document.annotation_count, State.NO_IMAGE, np.uint8)
+    image_of = np.full(document.annotation_count, -1, np.int64)
+    todo: list[int] = []
+    for image in document.images:
+        annotations = document.annotations(image.row)
+        if not len(annotations.rows):
+            continue
+        chosen = choose(annotations, wanted=wanted, redo=settings.redo)
+        if (chosen == State.TODO).any():
+            if settings.limit is not None and len(todo) >= settings.limit:
+                chosen[chosen == State.TODO] = State.LEFT_OUT
+            else:
+                todo.append(image.row)
+        state[annotations.rows] = chosen
+        image_of[annotations.rows] = image.row
+    images, note = photo_folder(
+        settings.images,
+        (settings.images_json or settings.source).resolve().parent,
+        (document.images[row].file_name for row in todo),
+    )
+    return Plan(
+        settings=settings,
+        document=document,
+        images=images,
+        vocabulary=make_vocabulary(settings.prompts, document.categories),
+        todo=np.array(todo, np.int64),
+        state=state,
+        image_of=image_of,
+        notes=(note,) if note else (),
+    )
+
+
+def choose(annotations: Annotations, *, wanted: frozenset[int] | None, redo: bool) -> NDArray[np.uint8]:
+    """The ``State`` of each annotation of an image before anything has run; the crowd is never touched."""
+    state = np.full(len(annotations.rows), State.TODO, np.uint8)
+    if not redo:
+        state[annotations.has_mask] = State.KEPT
+    if wanted is not None:
+        state[~np.isin(annotations.category_rows, list(wanted))] = State.LEFT_OUT
+    state[annotations.iscrowd] = State.CROWD
+    return state
+
+
+def _wanted(texts: tuple[str, ...], categories: tuple[Category, ...]) -> frozenset[int] | None:
+    """Category rows named by ``--categories``; names shared by several categories mean all of them."""
+    if not texts:
+        return None
+    rows: dict[str, set[int]] = {}
+    for category in categories:
+        rows.setdefault(category.name, set()).add(category.row)
+    # a name may hold a comma itself, so the whole text is tried first
+    names = [
+        name
+        for text in texts
+        for name in ([text] if text in rows else [part.strip() for part in text.split(",")])
+        if name
+    ]
+    for name in names:
+        if name not in rows:
+            raise UsageError(f"--categories: {_unknown(name, rows)}")
+    return frozenset(row for name in names for row in rows[name])
+
+
+def make_vocabulary(prompts: tuple[str, ...], categories: tuple[Category, ...]) -> Vocabulary:
+    """The file's classes with the prompts of ``--prompt``. Raises UsageError."""
+    names = dict.fromkeys(category.name if category.name.strip() else UNKNOWN_NAME for category in categories)
+    names.setdefault(UNKNOWN_NAME)
+    entries: list[Entry] = []
+    for text in prompts:
+        if "=" not in text:
+            raise UsageError(f'--prompt {text!r}: write "category=text"')
+        try:
+            entry = parse_line(text)
+        except VocabularyError as error:
+            raise UsageError(f"--prompt: {error}") from error
+        if entry.name not in names:
+            raise UsageError(f"--prompt: {_unknown(entry.name, names)}")
+        entries.append(entry)
+    return Vocabulary.of(names).with_prompts(f"{entry.name} = {' | '.join(entry.prompts)}" for entry in entries)
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3)
+    listed = near or names[:20]
+    more = "" if near or len(names) <= 20 else ", ..."
+    return f"there is no category {name!r}; {'did you mean' if near else 'the file has'} {', '.join(listed)}{more}?"[
+        : None if near else -1
+    ]
+
+
+def photo_folder(given: Path | None, beside: Path, file_names: Iterable[str]) -> tuple[Path, str | None]:
+    """``--images``, or the JSON's own folder ``beside``, or ``images/`` in it when that is where the photos are.
+
+    Returns the folder, and a note where it was not asked for.
+
+    Raises:
+        UsageError: none of the first photos is there, but they are in another usual place.
+    """
+    folder = given or beside
+    probe = list(islice(file_names, _PROBED))
+    if not probe or _any_there(folder, probe):
+        return folder, None
+    inner = beside / "images"
+    if given is None and _any_there(inner, probe):
+        return inner, f"photos are taken from {inner}"
+    for name in _USUAL_FOLDERS:
+        other = (folder / name).resolve()
+        if _any_there(other, probe):
+            raise UsageError(
+                f"photo {probe[0]!r} is not in {folder}, but the photos seem to be in {other}; use --images {other}"
+            )
+    return folder, None
+
+
+def _any_there(folder: Path, file_names: list[str]) -> bool:
+    if not folder.is_dir():
+        return False
+    for name in file_names:
+        try:
+            read_header(folder, name)
+        except MissingPhoto:
+            continue
+        except PhotoError:
+            return True
+        return True
+    return False

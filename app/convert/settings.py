@@ -1,0 +1,84 @@
+"""Everything that decides a conversion, checked and with its paths filled in."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from app.errors import UsageError
+
+# What a mask depends on, besides the photo and the labeler's own version. Format and provenance are not
+# among them: they are applied when the output is written, so a run may go on with others.
+_MASK_FIELDS = ("redo", "categories", "prompts", "exif", "overlap", "clip", "margin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One run of convert-boxes. Made by ``of``, which resolves the paths.
+
+    ``images`` is None where the photos are looked for beside the JSON. ``margin`` is a fraction of the box size,
+    ``simplify`` pixels. The other fields are the command's options of the same name.
+    """
+
+    source: Path
+    output: Path
+    images: Path | None = None
+    images_json: Path | None = None
+    report: Path | None = None
+    in_place: bool = False
+    overwrite: bool = False
+    labeler: str = "conditioned"
+    model: str = "nano"
+    weights: Path | None = None
+    device: str = "auto"
+    batch_size: int | None = None
+    prompts: tuple[str, ...] = ()
+    redo: bool = False
+    categories: tuple[str, ...] = ()
+    limit: int | None = None
+    exif: Literal["auto", "raw", "upright"] = "auto"
+    form: Literal["auto", "polygon", "rle"] = "auto"
+    simplify: float = 0.0
+    clip: bool = False
+    margin: float = 0.0
+    overlap: Literal["keep", "argmax"] = "keep"
+    tighten: bool = False
+    provenance: bool = True
+
+    @staticmethod
+    def of(*, source: Path, output: Path | None = None, in_place: bool = False, **options: Any) -> Settings:
+        """Fill in the output path and check the paths against each other.
+
+        Raises:
+            UsageError: a path is missing or of the wrong kind, or the output would replace the input without ``in_place``.
+        """
+        # Through links, so that the file is replaced and not the link to it.
+        target = (source if in_place else output or source.with_name(f"{source.stem}.masks.json")).resolve()
+        inputs = {path.resolve() for path in (source, options.get("images_json")) if path}
+        if target in inputs and not in_place:
+            raise UsageError(f"{target} is an input; give another -o/--output, or --in-place to replace the file")
+        if target.is_dir():
+            raise UsageError(f"{target} is a folder; -o/--output needs the name of a file")
+        if not target.parent.is_dir():
+            raise UsageError(f"the folder {target.parent} does not exist; make it first, or choose another -o/--output")
+        report = options.get("report")
+        if report is not None and report.resolve() in {target, *inputs}:
+            raise UsageError(f"--report {report} would replace the data; choose another name")
+        if report is not None and not report.resolve().parent.is_dir():
+            raise UsageError(
+                f"the folder {report.resolve().parent} does not exist; make it first, or choose another --report"
+            )
+        for name in ("images", "weights"):
+            path = options.get(name)
+            if path is not None and not path.exists():
+                raise UsageError(f"--{name} {path}: no such file or folder; check the path")
+        if options.get("images") is not None and not options["images"].is_dir():
+            raise UsageError(f"--images {options['images']} is not a folder; give the folder that holds the photos")
+        return Settings(source=source, output=target, in_place=in_place, **options)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The options that the masks of a photo depend on: a resumed run must have the same."""
+        values = dataclasses.asdict(self)
+        return {name: list(v) if isinstance(v := values[name], tuple) else v for name in _MASK_FIELDS}

@@ -1,0 +1,1 @@
+"""Measure a labeler on any COCO file with true masks. Protocol ``boxes``: given boxes and names to masks."""
