@@ -57,6 +57,7 @@ class CocoDocument:
         self.problems: list[str] = links.problems
         self._layout, self._columns, self._links = layout, columns, links
         self._order = np.argsort(links.image_rows, kind="stable")
+        self._order.setflags(write=False)  # slices of it are given out
         self._first = np.searchsorted(links.image_rows[self._order], np.arange(len(self.images) + 1))
 
     @classmethod

@@ -123,11 +123,24 @@ def image_row(row: int, value: Any, problems: Problems) -> tuple[ImageRow, Any]:
     key, name = value.get("id"), value.get("file_name")
     if key is None:
         problems.add("images without id", f"image {row}")
-    if not isinstance(name, str) or not name:
-        problems.add("images without file_name", f"image {row}")
+    if not _is_text(name):
+        problems.add("images without a usable file_name", f"image {row}")
         name = ""
     text = f"#{row}" if key is None else json.dumps(key)
     return ImageRow(row, text, name, _side(value.get("width")), _side(value.get("height"))), key
+
+
+def _is_text(name: Any) -> bool:
+    """Text that can be printed and opened: no NUL, no half of a surrogate pair (JSON can spell both)."""
+    return isinstance(name, str) and name != "" and "\0" not in name and _encodes(name)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _side(value: Any) -> int | None:
@@ -142,7 +155,7 @@ def category_row(row: int, value: Any, problems: Problems) -> Category:
         problems.add("categories that are no objects", f"category {row}")
         value = {}
     name = value.get("name")
-    if not isinstance(name, str) or not name:
-        problems.add("categories without name", f"category {row}")
+    if not _is_text(name):
+        problems.add("categories without a usable name", f"category {row}")
         name = ""
     return Category(row, value.get("id"), name)

@@ -21,13 +21,13 @@ def edited(raw: bytes, edit: Edit | None, *, new_id: int | None = None) -> bytes
 
     Args:
         raw: text of the annotation, from brace to brace.
-        new_id: added as "id" where the object has none.
+        new_id: value for "id", of an annotation that has none or null.
     """
     text = raw.decode("latin-1")  # one character a byte, so that the rest is kept byte for byte
     found = members(text)
     place = {member.key: member for member in found}
     values: dict[str, Any] = {}
-    if new_id is not None and "id" not in place:
+    if new_id is not None:
         values["id"] = new_id
     if edit is not None:
         if edit.bbox is not None:
@@ -38,26 +38,31 @@ def edited(raw: bytes, edit: Edit | None, *, new_id: int | None = None) -> bytes
             values["area"] = edit.area
         if edit.provenance:
             values[PROVENANCE_KEY] = edit.provenance
-    changes = [(place[key].start, place[key].end, _dump(value)) for key, value in values.items() if key in place]
-    if edit is not None and edit.provenance == {}:
-        changes += _removals(found)
-    for start, end, new in sorted(changes, reverse=True):
-        text = text[:start] + new + text[end:]
-    added = {key: value for key, value in values.items() if key not in place}
-    return (_append(text, added) if added else text).encode("latin-1")
+    # In a file without spaces the new values have none either.
+    compact = bool(found) and text[found[0].key_end : found[0].start] == ":"
+    new = {key: _dump(value, compact=compact) for key, value in values.items()}
+    changes = [(place[key].start, place[key].end, value) for key, value in new.items() if key in place]
+    removed = _removals(found) if edit is not None and edit.provenance == {} else []
+    added = {key: value for key, value in new.items() if key not in place}
+    if added:
+        bare = not found or removed == [(found[0].key_start, found[-1].end, "")]
+        changes.append(_addition(text, found, added, bare=bare))
+    # From the end on, so that the places before stay right; an addition starts where the last value ends.
+    for start, end, value in sorted(changes + removed, reverse=True):
+        text = text[:start] + value + text[end:]
+    return text.encode("latin-1")
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
+def _dump(value: Any, *, compact: bool) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":") if compact else (", ", ": "))
 
 
-def _append(text: str, added: dict[str, Any]) -> str:
-    found = members(text)
+def _addition(text: str, found: list[Member], added: dict[str, str], *, bare: bool) -> tuple[int, int, str]:
+    """New members after the last one; ``bare`` when nothing stands before them, so that no comma is needed."""
     between = text[found[-2].end : found[-1].key_start] if len(found) > 1 else ", "
     colon = text[found[-1].key_end : found[-1].start] if found else ": "
-    new = between.join(json.dumps(key) + colon + _dump(value) for key, value in added.items())
     end = found[-1].end if found else 1
-    return text[:end] + (between if found else "") + new + text[end:]
+    return end, end, ("" if bare else between) + between.join(json.dumps(k) + colon + v for k, v in added.items())
 
 
 def _removals(found: list[Member]) -> list[tuple[int, int, str]]:

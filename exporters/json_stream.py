@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 CHUNK = 1 << 22
 _SPACE = re.compile(r"[ \t\n\r]*")
+_decode = json.JSONDecoder().raw_decode
 _BOM = "\xef\xbb\xbf"
 # A number, literal or escape cut off by the end of the buffer is noticed at most this many characters before it.
 _SLACK = 16
@@ -70,7 +71,6 @@ class _Scanner:
         self.text, self.base, self.at = "", 0, 0
         self.eof = False
         self.ascii = True
-        self.decode = json.JSONDecoder().raw_decode
 
     def document(self) -> Iterator[Item]:
         while len(self.text) < 4 and self._more():
@@ -144,7 +144,7 @@ class _Scanner:
     def _value(self) -> tuple[int, int, Any]:
         while True:
             try:
-                value, end = self.decode(self.text, self.at)
+                value, end = _decode(self.text, self.at)
             except json.JSONDecodeError as error:
                 at, reason = error.pos, error.msg
             except RecursionError:
@@ -215,13 +215,12 @@ def members(text: str) -> list[Member]:
     Args:
         text: the object from brace to brace, known to be JSON (as ``scan`` found it).
     """
-    decode = json.JSONDecoder().raw_decode
     found: list[Member] = []
     at = _skip(text, 1)
     while text[at] != "}":
         key, key_end = scanstring(text, at + 1, True)
         start = _skip(text, _skip(text, key_end) + 1)
-        end = decode(text, start)[1]
+        end = _decode(text, start)[1]
         found.append(Member(key, at, key_end, start, end))
         at = _skip(text, end)
         if text[at] == ",":

@@ -7,6 +7,7 @@ Rings are made in ``exporters.rings``.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any, Literal
 
@@ -232,6 +233,9 @@ def is_empty(segmentation: Any) -> bool:
         counts = segmentation.get("counts")
         if isinstance(counts, list):
             return not any(counts[1::2])
+        if isinstance(counts, str) and 0 < len(counts) < 8:  # maybe one number: a run of background alone
+            with contextlib.suppress(MaskError):
+                return not any(compressed_counts(counts)[1::2])
         return not counts
     return segmentation is None
 

@@ -44,7 +44,7 @@ def test_detections_are_the_annotations_of_the_document(tmp_path: Path) -> None:
 def test_output_is_the_images_file_with_the_detections_and_new_ids(tmp_path: Path) -> None:
     out = written(tmp_path, RESULTS, IMAGES, lambda row: Edit(segmentation=[[0, 0, 1, 0, 1, 1]]) if row else None)
     detections = RESULTS.strip().replace("0.50}", '0.50, "id": 1}')
-    detections = detections.replace('"score":1}', '"score":1,"id":2,"segmentation":[[0, 0, 1, 0, 1, 1]]}')
+    detections = detections.replace('"score":1}', '"score":1,"id":2,"segmentation":[[0,0,1,0,1,1]]}')
     assert out == IMAGES.replace('[{"id": 90, "image_id": 1}]', detections)
 
 
@@ -60,7 +60,7 @@ def test_an_images_file_without_annotations_gets_them_at_its_end(tmp_path: Path,
 
 
 def test_ids_that_detections_have_are_kept_and_not_given_again(tmp_path: Path) -> None:
-    out = written(tmp_path, '[{"score": 1}, {"id": 4}, {"score": 2}, {"id": "x"}]', IMAGES)
+    out = written(tmp_path, '[{"score": 1}, {"id": 4}, {"id": null}, {"id": "x"}]', IMAGES)
     assert [row["id"] for row in json.loads(out)["annotations"]] == [5, 4, 6, "x"]
 
 

@@ -11,6 +11,8 @@ from exporters import masks
 from exporters.masks import MaskError
 from labelers.records import RLE
 
+EMPTY = {"size": [4, 5], "counts": masks.encode(np.zeros((4, 5), bool))["counts"].decode()}
+
 any_mask = hnp.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
 
 
@@ -111,6 +113,18 @@ def test_simplify_removes_staircases() -> None:
     assert iou(rasterised([simple], 200, 200), masks.decode(rle)) > 0.98
 
 
+def test_a_large_ragged_mask_with_many_islands_comes_back_exactly() -> None:
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=(700, 900)), 4)
+    mask = np.zeros((1000, 1400), bool)
+    mask[150:850, 250:1150] = ndimage.binary_fill_holes(noise > 0.03)
+    rle = masks.encode(mask)
+    assert np.array_equal(masks.decode(rle), mask)
+    polygons = masks.to_coco(rle, form="polygon")
+    assert len(polygons) > 50
+    assert np.array_equal(rasterised(polygons, 1000, 1400), mask)
+    assert iou(rasterised(masks.to_coco(rle, form="polygon", simplify=1.0), 1000, 1400), mask) > 0.93
+
+
 def test_islands_stay_one_annotation_and_holes_become_rle() -> None:
     mask = np.zeros((20, 30), bool)
     mask[2:8, 2:8] = mask[12:18, 20:28] = True
@@ -149,7 +163,10 @@ def test_counts_are_read_as_pycocotools_writes_them(mask: np.ndarray) -> None:
     assert masks.from_coco(uncompressed, *mask.shape) == (rle if mask.any() else None)
 
 
-@pytest.mark.parametrize("nothing", [None, [], [[]], [[1, 2, 3, 4]], {}, {"size": [4, 5], "counts": ""}])
+@pytest.mark.parametrize(
+    "nothing",
+    [None, [], [[]], [[1, 2, 3, 4]], {}, {"size": [4, 5], "counts": ""}, EMPTY, {"size": [4, 5], "counts": [20]}],
+)
 def test_absent_and_empty_segmentations_are_no_mask(nothing: object) -> None:
     assert masks.is_empty(nothing)
     assert masks.from_coco(nothing, 4, 5) is None
