@@ -96,3 +96,21 @@ def test_architecture_names_every_folder_of_the_rooms() -> None:
     ]
     assert parts
     assert not [part for part in parts if f"{part}/" not in text]
+
+
+def test_names_that_documents_put_into_a_file_are_there() -> None:
+    """``name`` in [`file`](path): the file defines the name."""
+    pattern = re.compile(r"((?:`\w+`(?:, | and )?)+) in \[`[^`]+`\]\(([^)]+\.py)\)")
+    found = [
+        (name, document.parent / target)
+        for document in DOCUMENTS
+        for names, target in pattern.findall(document.read_text())
+        for name in re.findall(r"\w+", names.replace(" and ", " "))
+    ]
+    assert len(found) > 10
+    missing = [
+        f"{name} in {path}"
+        for name, path in found
+        if not re.search(rf"^\s*(?:def |class |async def )?{name}\b", path.read_text(), re.MULTILINE)
+    ]
+    assert not missing
