@@ -103,7 +103,7 @@ def text_of(pairs: list[tuple[str, Any]], comma: str, colon: str) -> str:
     return "{" + comma.join(json.dumps(k) + colon + json.dumps(v) for k, v in pairs) + "}"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(annotation, max_size=5),
     st.sampled_from([(", ", ": "), (",", ":"), (" ,\n  ", " : ")]),
@@ -199,7 +199,7 @@ field = value | number | st.lists(number, max_size=5) | st.lists(st.lists(number
 record = value | st.dictionaries(names | st.sampled_from(["file_name", "width", "height", "counts", "size"]), field)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.fixed_dictionaries({key: st.lists(record, max_size=5) for key in ("images", "annotations", "categories")}))
 def test_any_json_in_the_lists_can_be_read_and_comes_back(tmp_path: Path, content: dict[str, Any]) -> None:
     path = save(tmp_path, content)
