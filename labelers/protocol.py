@@ -1,0 +1,71 @@
+"""The seam between whoever needs masks and whatever makes them.
+
+A labeler works in two steps, because the first is expensive and the second is not:
+
+* ``open(photo)`` looks at the photo once (decoding, encoding) and returns an ``Opened``;
+* ``opened.masks(boxes, vocabulary)`` answers any number of box requests;
+* ``opened.propose(vocabulary)`` finds objects by itself, if the labeler can.
+
+Contract, for every implementation:
+
+* row k of the result is row k of the boxes, whatever happens; nothing is dropped or reordered;
+* a box that can't be labelled gets a ``Status`` other than ``OK`` with a reason, not an exception;
+* the result depends on the photo, the box, its name and the settings only: not on the other boxes,
+  the other photos, or what was asked before;
+* an ``Opened`` may be kept in a cache and used from several threads at the same time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from labelers.records import Boxes, Instances, Photo
+from labelers.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class LabelerSpec:
+    """What a labeler is and can do.
+
+    ``name`` and ``version`` go into provenance and into the journal's fingerprint: change the version
+    whenever the same photo and box could give another mask.
+    """
+
+    name: str
+    version: str
+    needs_boxes: bool = True
+    makes_boxes: bool = False
+    uses_names: bool = False
+
+
+class Opened(Protocol):
+    """A photo that the labeler has looked at."""
+
+    def masks(self, boxes: Boxes, vocabulary: Vocabulary) -> Instances:
+        """One mask for each box."""
+        ...
+
+    def propose(self, vocabulary: Vocabulary) -> Instances:
+        """Objects found without boxes. Raises ``CannotPropose`` if ``spec.makes_boxes`` is false."""
+        ...
+
+
+class Labeler(Protocol):
+    """Photos in, labels out."""
+
+    @property
+    def spec(self) -> LabelerSpec: ...
+
+    def open(self, photo: Photo) -> Opened:
+        """Look at the photo. Raises whatever reading the photo raises (see ``labelers.photos``)."""
+        ...
+
+
+class CannotPropose(TypeError):
+    """This labeler needs boxes; choose one whose spec says ``makes_boxes``."""
+
+
+def label_boxes(labeler: Labeler, photo: Photo, boxes: Boxes, vocabulary: Vocabulary) -> Instances:
+    """The one-shot form: open and ask once."""
+    return labeler.open(photo).masks(boxes, vocabulary)
