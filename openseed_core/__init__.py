@@ -1,0 +1,1 @@
+"""openseed_core."""
