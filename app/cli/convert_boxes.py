@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images-json",
         type=Path,
         metavar="FILE",
-        help="the input is a list of detections ([{image_id, category_id, bbox, score}]); FILE has the images and names",
+        help="the input is a list of detections ([{image_id, category_id, bbox, score}]); FILE has the images",
     )
     files.add_argument("--report", type=Path, metavar="FILE", help="also write a page of thumbnails, worst score first")
 

@@ -62,9 +62,10 @@ COMMANDS = {
     ),
     "train": Command(
         "app.cli.train",
-        "train a model from a settings file",
+        "train a model from a TOML file, or go on with a run",
         """\
-  openseed-label train nano.toml""",
+  openseed-label train nano.toml     reproduce the embedded model (bundled settings)
+  openseed-label train my.toml       your own settings; interrupt it, run it again, it goes on""",
     ),
 }
 

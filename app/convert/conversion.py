@@ -10,7 +10,7 @@ import numpy as np
 from app.convert.ledger import Ledger, tally
 from app.convert.plan import State, make_plan
 from app.convert.progress import bar
-from app.convert.run import ask, finished, label
+from app.convert.run import ask, label, unfinished
 from app.convert.settings import Settings
 from app.convert.summary import Summary, summarise
 from app.convert.write import sha256, write
@@ -53,9 +53,10 @@ def convert(settings: Settings, *, labeler: Labeler | None = None, quiet: bool =
         if earlier is not None:
             journal.remove()
             return earlier
-        resumed = sum(finished(journal, str(row)) for row in plan.todo.tolist())
+        waiting = unfinished(plan, journal)
+        resumed = len(plan.todo) - len(waiting)
         with bar(total=len(plan.todo), done=resumed, unit="photos", what="converting", quiet=quiet) as progress:
-            label(plan, labeler, journal, on_photo=lambda boxes: progress.update())
+            label(plan, waiting, labeler, journal, on_photo=progress.update)
         ledger = tally(plan, journal)
         summary = summarise(plan, ledger, spec=labeler.spec, resumed=resumed, written=True)
         if settings.report is not None:

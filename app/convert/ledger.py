@@ -47,7 +47,9 @@ def tally(plan: Plan, journal: Journal) -> Ledger:
         rows = np.array(result.rows, np.int64)
         state[rows] = [int(s) for s in result.states]
         score[rows] = result.scores
-        reasons.update((row, text) for row, text in zip(result.rows, result.reasons, strict=True) if text)
+        for row, outcome, text in zip(result.rows, result.states, result.reasons, strict=True):
+            if outcome is not State.CONVERTED:
+                reasons[row] = text or outcome.name.lower()
         if result.note:
             notes[image_row] = result.note
         if result.mismatch:

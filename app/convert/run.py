@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,15 +56,24 @@ def ask(plan: Plan, image_row: int) -> Asked:
     )
 
 
-def label(plan: Plan, labeler: Labeler, journal: Journal, *, on_photo: Callable[[int], None]) -> None:
-    """Run everything that the journal does not hold yet. ``on_photo`` hears the number of boxes after each photo."""
+def unfinished(plan: Plan, journal: Journal) -> list[int]:
+    """The image rows still to be done. A photo that failed is among them: it may have been put back since."""
+
+    def final(key: str) -> bool:
+        return journal.done(key) and PhotoResult.from_payload(journal.read(key)).final
+
+    return [row for row in plan.todo.tolist() if not final(str(row))]
+
+
+def label(
+    plan: Plan, image_rows: Iterable[int], labeler: Labeler, journal: Journal, *, on_photo: Callable[[], None]
+) -> None:
+    """Label these photos; each result is in the journal before ``on_photo`` is called."""
     asked: dict[str, Asked | NDArray[np.int64]] = {}
 
     def jobs() -> Iterator[Job]:
-        for row in plan.todo.tolist():
+        for row in image_rows:
             key = str(row)
-            if finished(journal, key):
-                continue
             try:
                 found = ask(plan, row)
             except PhotoError as error:
@@ -84,14 +93,9 @@ def label(plan: Plan, labeler: Labeler, journal: Journal, *, on_photo: Callable[
             rows = found.rows if isinstance(found, Asked) else found
             result = PhotoResult.unread(rows, outcome.error or "the photo could not be read")
         journal.append(outcome.key, result.payload())
-        on_photo(len(result.rows))
+        on_photo()
 
     run(labeler, jobs(), plan.vocabulary, on_outcome=keep)
-
-
-def finished(journal: Journal, key: str) -> bool:
-    """True if the photo need not be tried again. A photo that failed is: it may have been put back since."""
-    return journal.done(key) and PhotoResult.from_payload(journal.read(key)).final
 
 
 def _refined(instances: Instances, plan: Plan) -> Instances:

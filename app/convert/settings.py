@@ -52,7 +52,7 @@ class Settings:
         """Fill in the output path and check the paths against each other.
 
         Raises:
-            UsageError: a path is missing or of the wrong kind, or the output would replace the input without ``in_place``.
+            UsageError: a path is missing or of the wrong kind, or the output would replace an input unasked.
         """
         # Through links, so that the file is replaced and not the link to it.
         target = (source if in_place else output or source.with_name(f"{source.stem}.masks.json")).resolve()
@@ -62,13 +62,13 @@ class Settings:
         if target.is_dir():
             raise UsageError(f"{target} is a folder; -o/--output needs the name of a file")
         if not target.parent.is_dir():
-            raise UsageError(f"the folder {target.parent} does not exist; make it first, or choose another -o/--output")
+            raise UsageError(f"the folder {target.parent} does not exist; make it, or choose another -o/--output")
         report = options.get("report")
         if report is not None and report.resolve() in {target, *inputs}:
             raise UsageError(f"--report {report} would replace the data; choose another name")
         if report is not None and not report.resolve().parent.is_dir():
             raise UsageError(
-                f"the folder {report.resolve().parent} does not exist; make it first, or choose another --report"
+                f"the folder {report.resolve().parent} does not exist; make it, or choose another --report"
             )
         for name in ("images", "weights"):
             path = options.get(name)

@@ -111,7 +111,8 @@ def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float6
     both: NDArray[np.float64] = np.clip(size, 0, None).prod(axis=-1)
     areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (rows, columns)]
     either = areas[0] + areas[1] - both
-    return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    iou: NDArray[np.float64] = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    return iou
 
 
 def photos(
