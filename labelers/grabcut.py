@@ -2,6 +2,9 @@
 
 Each box is cut from a crop around it at a capped size, so that a box costs the same on a phone's photo as
 on a thumbnail. Inside the box pixels start as probable foreground, around it they are known background.
+
+Left alone, GrabCut shrinks to nothing on a third of all objects (those that look like their surroundings),
+which would make it a straw man. So a round that leaves hardly any foreground is taken back.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from labelers.windows import PixelWindow, box_iou, covered, touched
 
 Mask = NDArray[np.bool_]
 _SEED = 0
+_SCORE_OF_BOX = 0.5  # where every round was taken back the mask is the box: as good as the rectangle labeler's
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,24 @@ class GrabCutLabeler:
         iterations: rounds of GrabCut.
         margin: how much of the surroundings the crop shows, in shares of the box's sides, on each side.
         cap: longer side in pixels at which GrabCut works; larger crops are shrunk to it.
+        keep: a round that leaves less than this share of the box as foreground is taken back, and the rounds end;
+            0 lets it shrink to nothing, which gives ``EMPTY``.
 
     Raises ``ValueError`` for settings out of range.
     """
 
     iterations: int = 5
     margin: float = 0.25
-    cap: int = 192
+    cap: int = 128
+    keep: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.margin <= 0 or self.cap < 8:
-            raise ValueError(f"{self}: needs iterations >= 1, margin > 0 and cap >= 8")
+        if self.iterations < 1 or self.margin <= 0 or self.cap < 8 or not 0 <= self.keep < 1:
+            raise ValueError(f"{self}: needs iterations >= 1, margin > 0, cap >= 8 and 0 <= keep < 1")
 
     @property
     def spec(self) -> LabelerSpec:
-        settings = f"i{self.iterations}-m{self.margin:g}-c{self.cap}"
+        settings = f"i{self.iterations}-m{self.margin:g}-c{self.cap}-k{self.keep:g}"
         return LabelerSpec("grabcut", f"1-{settings}-opencv{cv2.__version__}")
 
     def open(self, photo: Photo) -> GrabCutOpened:
@@ -57,7 +64,7 @@ class GrabCutOpened:
     pixels: NDArray[np.uint8] = field(repr=False)
 
     def masks(self, boxes: Boxes, vocabulary: Vocabulary) -> Instances:
-        """One mask inside each box. The score is the IoU of the mask's tight box with the box asked for."""
+        """One mask inside each box. The score is the IoU of the mask's tight box with the box, 0.5 for a full box."""
         height, width = self.pixels.shape[:2]
 
         def cut(box: NDArray[np.float32], name: str) -> Window | None:
@@ -65,7 +72,8 @@ class GrabCutOpened:
             mask = self._cut(inside)
             if not mask.any():
                 return None
-            return Window(mask, inside.x0, inside.y0, box_iou(_tight(mask, inside), np.array(inside, np.float32)))
+            fit = box_iou(_tight(mask, inside), np.array(inside, np.float32))
+            return Window(mask, inside.x0, inside.y0, _SCORE_OF_BOX if mask.all() else fit)
 
         return label_each(boxes, height=height, width=width, label=cut)
 
@@ -81,7 +89,7 @@ class GrabCutOpened:
         if scale < 1:
             size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        small = _grabcut(np.ascontiguousarray(image), _start(crop, inside, image.shape), self.settings.iterations)
+        small = _grabcut(np.ascontiguousarray(image), _start(crop, inside, image.shape), self.settings)
         if scale < 1:
             full = (crop.x1 - crop.x0, crop.y1 - crop.y0)
             small = cv2.resize(small.astype(np.float32), full, interpolation=cv2.INTER_LINEAR) >= 0.5
@@ -115,16 +123,29 @@ def _start(crop: PixelWindow, inside: PixelWindow, shape: tuple[int, ...]) -> ND
     return guess
 
 
-def _grabcut(image: NDArray[np.uint8], guess: NDArray[np.uint8], iterations: int) -> Mask:
+def _grabcut(image: NDArray[np.uint8], guess: NDArray[np.uint8], settings: GrabCutLabeler) -> Mask:
     """Bool [H, W]. Where one side has no pixel to learn from, the guess stands."""
-    foreground: Mask = (guess == cv2.GC_PR_FGD) | (guess == cv2.GC_FGD)
+    foreground = _foreground(guess)
+    least = settings.keep * int(foreground.sum())
     if foreground.all() or not foreground.any():
         return foreground
     cv2.setRNGSeed(_SEED)  # per thread in OpenCV, so every box starts alike whatever came before
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    guess, _, _ = cv2.grabCut(image, guess.copy(), None, *models, iterations, cv2.GC_INIT_WITH_MASK)
-    result: Mask = (guess == cv2.GC_PR_FGD) | (guess == cv2.GC_FGD)
-    return result
+    for k in range(settings.iterations):
+        mode = cv2.GC_EVAL if k else cv2.GC_INIT_WITH_MASK
+        guess, _, _ = cv2.grabCut(image, guess.copy(), None, *models, 1, mode)
+        found = _foreground(guess)
+        if found.sum() < least:
+            break
+        foreground = found
+        if not found.any() or found.all():
+            break  # nothing to learn one side from: OpenCV would raise
+    return foreground
+
+
+def _foreground(guess: NDArray[np.uint8]) -> Mask:
+    mask: Mask = (guess == cv2.GC_PR_FGD) | (guess == cv2.GC_FGD)
+    return mask
 
 
 def _tight(mask: Mask, window: PixelWindow) -> NDArray[np.float32]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -79,10 +82,17 @@ def test_grabcut_stays_inside_its_box() -> None:
 
 def test_grabcut_that_finds_background_only_is_empty() -> None:
     """Inside looks exactly like outside: nothing is foreground, and the row says so."""
-    result = one(GrabCutLabeler(), np.full((60, 80, 3), 100, np.uint8), [20, 20, 50, 40])
+    result = one(GrabCutLabeler(keep=0), np.full((60, 80, 3), 100, np.uint8), [20, 20, 50, 40])
     assert result.status == (Status.EMPTY,)
     assert result.reasons[0]
     assert result.scores[0] == 0
+
+
+def test_grabcut_that_shrinks_to_nothing_falls_back_to_the_box_and_does_not_boast() -> None:
+    image, box = np.full((60, 80, 3), 100, np.uint8), [20, 20, 50, 40]
+    result = one(GrabCutLabeler(), image, box)
+    assert result.masks == one(RectangleLabeler(), image, box).masks
+    assert result.scores[0] == 0.5
 
 
 def test_grabcut_works_where_the_box_is_the_whole_photo() -> None:
@@ -97,14 +107,17 @@ def test_grabcut_survives_extreme_shapes(box: list[float]) -> None:
 
 
 def test_grabcuts_settings_are_in_its_version() -> None:
-    versions = {
-        GrabCutLabeler(*s).spec.version for s in [(5, 0.25, 192), (4, 0.25, 192), (5, 0.3, 192), (5, 0.25, 200)]
-    }
-    assert len(versions) == 4
+    default = GrabCutLabeler()
+    others = [replace(default, **{name: value}) for name, value in OTHER_SETTINGS.items()]
+    assert {field.name for field in fields(GrabCutLabeler)} == set(OTHER_SETTINGS)
+    assert len({labeler.spec.version for labeler in [default, *others]}) == 1 + len(OTHER_SETTINGS)
 
 
-@pytest.mark.parametrize("settings", [{"iterations": 0}, {"margin": 0}, {"cap": 4}])
-def test_grabcut_refuses_nonsense(settings: dict[str, int]) -> None:
+OTHER_SETTINGS = {"iterations": 4, "margin": 0.3, "cap": 200, "keep": 0.1}
+
+
+@pytest.mark.parametrize("settings", [{"iterations": 0}, {"margin": 0}, {"cap": 4}, {"keep": 1}, {"keep": -0.1}])
+def test_grabcut_refuses_nonsense(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="needs iterations"):
         GrabCutLabeler(**settings)
 

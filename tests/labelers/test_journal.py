@@ -87,7 +87,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.text(st.characters()), st.dictionaries(st.text(), json_values, max_size=3), max_size=5))
 def test_any_keys_and_payloads_return(path: Path, results: dict[str, dict[str, Any]]) -> None:
     with Journal.open(path, fingerprint=SETTINGS, overwrite=True) as journal:
