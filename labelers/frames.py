@@ -13,7 +13,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from labelers.orientation import array_to_raw, boxes_to_raw, boxes_to_upright
+from exporters.masks import decode, encode
+from labelers.orientation import array_to_raw, array_to_upright, boxes_to_raw, boxes_to_upright
 from labelers.photos import PhotoHeader
 from labelers.records import RLE
 
@@ -51,17 +52,12 @@ class Frame:
         """A mask of the upright photo, as a mask in the input's frame."""
         if self.orientation == 1:
             return rle
-        from exporters.masks import decode, encode
-
         return encode(np.ascontiguousarray(array_to_raw(decode(rle), self.orientation)))
 
     def mask_to_upright(self, rle: RLE) -> RLE:
         """A mask in the input's frame, as a mask of the upright photo. Inverse of ``mask_from_upright``."""
         if self.orientation == 1:
             return rle
-        from exporters.masks import decode, encode
-        from labelers.orientation import array_to_upright
-
         return encode(np.ascontiguousarray(array_to_upright(decode(rle), self.orientation)))
 
 
