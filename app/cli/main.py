@@ -76,8 +76,7 @@ USER_ERRORS = (
     ("labelers.journal", "JournalError"),
     ("labelers.photos", "PhotoError"),
     ("labelers.vocabulary", "VocabularyError"),
-    ("openseed_core.weights.registry", "WeightsError"),
-    ("openseed_core.weights.official", "WeightsError"),
+    ("openseed_core.weights.errors", "WeightsError"),
 )
 
 
