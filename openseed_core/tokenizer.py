@@ -19,6 +19,8 @@ from transformers import CLIPTokenizer
 
 VOCABULARY_SIZE = 49408
 START_ID = 49406
+SPECIAL_TOKENS = ("<|startoftext|>", "<|endoftext|>")
+PRINTABLE = 188  # of the 256 bytes, those that Latin-1 prints as a visible character
 END_ID = 49407  # also the padding: the causal mask and the pooling at the first end make it harmless
 
 
@@ -38,23 +40,43 @@ def tokenize(texts: Sequence[str], context: int) -> Tensor:
     return ids
 
 
+def token_texts() -> list[str]:
+    """What each id stands for as text, in id order: no end-of-word marker, broken UTF-8 left out, specials empty."""
+    byte_of = {symbol: byte for byte, symbol in zip(_byte_order(), _byte_symbols(), strict=True)}
+    texts = []
+    for token in _tokens()[: -len(SPECIAL_TOKENS)]:
+        texts.append(bytes(byte_of[c] for c in token.removesuffix("</w>")).decode("utf-8", errors="ignore"))
+    return [*texts, *("" for _ in SPECIAL_TOKENS)]
+
+
 def _clean(text: str) -> str:
     return re.sub(r"\s+", " ", ftfy.fix_text(text)).strip()
 
 
 @lru_cache(maxsize=1)
 def _tokenizer() -> Any:
-    packed = files("openseed_core").joinpath("vocab/clip_bpe_merges.txt.gz").read_bytes()
-    merges = [tuple(line.split()) for line in gzip.decompress(packed).decode().splitlines()]
-    symbols = _byte_symbols()
-    tokens = [*symbols, *(symbol + "</w>" for symbol in symbols), *("".join(pair) for pair in merges)]
-    tokens += ["<|startoftext|>", "<|endoftext|>"]
     # A class name that spells a special token is text like any other: it must not end the sequence early.
-    return CLIPTokenizer({token: i for i, token in enumerate(tokens)}, merges, split_special_tokens=True)
+    return CLIPTokenizer({token: i for i, token in enumerate(_tokens())}, _merges(), split_special_tokens=True)
+
+
+def _merges() -> list[tuple[str, ...]]:
+    packed = files("openseed_core").joinpath("vocab/clip_bpe_merges.txt.gz").read_bytes()
+    return [tuple(line.split()) for line in gzip.decompress(packed).decode().splitlines()]
+
+
+def _tokens() -> list[str]:
+    symbols = _byte_symbols()
+    merged = ["".join(pair) for pair in _merges()]
+    return [*symbols, *(symbol + "</w>" for symbol in symbols), *merged, *SPECIAL_TOKENS]
 
 
 def _byte_symbols() -> list[str]:
-    """One printable character for each byte, printable bytes first: the order that numbers CLIP's first 256 ids."""
+    """One printable character for each byte of ``_byte_order``; bytes that don't print take those from U+0100 on."""
+    order = _byte_order()
+    return [chr(byte) if i < PRINTABLE else chr(256 + i - PRINTABLE) for i, byte in enumerate(order)]
+
+
+def _byte_order() -> list[int]:
+    """Printable bytes first: the order that numbers CLIP's first 256 ids."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    rest = [byte for byte in range(256) if byte not in printable]
-    return [chr(byte) for byte in printable] + [chr(256 + i) for i in range(len(rest))]
+    return printable + [byte for byte in range(256) if byte not in printable]
