@@ -149,4 +149,4 @@ def build(name: str, *, model: str, weights: Path | None, device: str, batch_siz
     """The labeler that the options name. Raises UsageError and what loading a model raises."""
     from labelers.build import build_labeler
 
-    return build_labeler(name, model=model, weights=weights, device=device)
+    return build_labeler(name, model=model, weights=weights, device=device, batch_size=batch_size)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,17 @@ import numpy as np
 import pytest
 from coco_files import CATEGORIES, annotation, dataset, many, read, save_photo
 from fakes import FakeLabeler
+from hypothesis import given
+from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from app.cli import convert_boxes
 from app.convert import Settings, check, convert
+from app.convert.plan import State
+from app.convert.result import PhotoResult
 from app.convert.summary import Summary
 from app.errors import UsageError
-from exporters.masks import area, box_xyxy, decode, from_coco
+from exporters.masks import area, box_xyxy, decode, encode, from_coco
 
 
 def run(source: Path, *, labeler: FakeLabeler | None = None, **options: Any) -> tuple[Summary, dict[str, Any]]:
@@ -322,3 +329,83 @@ def test_a_photo_with_500_boxes_and_one_with_none(tmp_path: Path) -> None:
     summary, after = run(empty)
     assert summary.exit_code == 0
     assert after == read(empty)
+
+
+def test_clip_to_box_with_and_without_margin(tmp_path: Path) -> None:
+    class Overflowing(FakeLabeler):
+        """Labels a box twice as wide and high, as a model may do that knows better."""
+
+        def open(self, photo: Any) -> Any:
+            opened = super().open(photo)
+
+            class Opened:
+                def masks(self, boxes: Any, vocabulary: Any) -> Any:
+                    grow = np.array([-10, -10, 10, 10], np.float32)
+                    wide = opened.masks(replace(boxes, xyxy=boxes.xyxy + grow), vocabulary)
+                    return replace(wide, boxes=boxes)
+
+            return Opened()
+
+    source = dataset(tmp_path, [annotation(1, 1, [20, 15, 20, 20])])
+    seen = {}
+    for name, options in {"free": {}, "clip": {"clip": True}, "margin": {"clip": True, "margin": 0.25}}.items():
+        after = run(source, labeler=Overflowing(), overwrite=True, **options)[1]
+        seen[name] = box_xyxy(mask_of(after["annotations"][0])).tolist()
+    assert seen["clip"] == [20, 15, 40, 35]
+    assert seen["margin"] == [15, 10, 45, 40]
+    assert seen["free"][0] <= 11
+
+
+def test_every_option_reaches_the_settings(tmp_path: Path) -> None:
+    source = many(tmp_path, photos=1, boxes=1)
+    parser = argparse.ArgumentParser()
+    convert_boxes.add_arguments(parser)
+    images, report, output = tmp_path, tmp_path / "r.html", tmp_path / "o.json"
+    words = f"""{source} --images {images} -o {output} --overwrite --report {report} --labeler grabcut --model swin-t
+        --weights {source} --device cuda:1 --batch-size 7 --prompt person=human --redo --categories person --limit 3
+        --exif raw --format rle --simplify 1.5 --clip-to-box --margin 0.1 --overlap argmax --tighten --no-provenance"""
+    found = convert_boxes.settings_from(parser.parse_args(words.split()))
+    assert found == Settings(
+        source=source,
+        output=output,
+        images=images,
+        report=report,
+        overwrite=True,
+        labeler="grabcut",
+        model="swin-t",
+        weights=source,
+        device="cuda:1",
+        batch_size=7,
+        prompts=("person=human",),
+        redo=True,
+        categories=("person",),
+        limit=3,
+        exif="raw",
+        form="rle",
+        simplify=1.5,
+        clip=True,
+        margin=0.1,
+        overlap="argmax",
+        tighten=True,
+        provenance=False,
+    )
+
+
+SCORES = st.integers(0, 10_000).map(lambda n: n / 10_000)
+STATES = st.sampled_from([State.CONVERTED, State.EMPTY, State.DEGENERATE, State.FAILED])
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**40), STATES, SCORES, st.text())), st.none() | st.text(), st.booleans())
+def test_a_result_survives_the_journal(rows: list[tuple[int, State, float, str]], note: str | None, odd: bool) -> None:
+    masks = tuple(encode(np.eye(5, 7, k % 3) > 0) if r[1] is State.CONVERTED else None for k, r in enumerate(rows))
+    result = PhotoResult(
+        rows=tuple(r[0] for r in rows),
+        states=tuple(r[1] for r in rows),
+        reasons=tuple(r[3] for r in rows),
+        scores=tuple(r[2] for r in rows),
+        masks=masks,
+        note=note,
+        mismatch=odd,
+    )
+    assert PhotoResult.from_payload(json.loads(json.dumps(result.payload()))) == result
+    assert result.final is all(r[1] is not State.FAILED for r in rows)

@@ -23,8 +23,8 @@ from app.evaluation.truth import box_iou, image_rows, neighbours, photos
 from exporters.coco import CocoDocument
 from exporters.masks import encode
 from labelers.protocol import LabelerSpec
-from labelers.rectangle import RectangleLabeler
 from labelers.records import Boxes, Photo
+from labelers.rectangle import RectangleLabeler
 from labelers.vocabulary import Vocabulary
 
 
