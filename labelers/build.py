@@ -24,6 +24,7 @@ def build_labeler(
     device: str = "auto",
     context: str = "solo",
     zoom: bool = True,
+    batch_size: int | None = None,
 ) -> Labeler:
     """Build a labeler. All options but ``name`` concern the model and are ignored by the others.
 
@@ -34,6 +35,7 @@ def build_labeler(
         device: "auto", "cpu", "cuda", "cuda:1" ...
         context: what the boxes of a photo see of each other (see ``labelers.conditioned``).
         zoom: decode small boxes from an enlarged crop.
+        batch_size: boxes decoded in one pass, None for the labeler's own choice.
 
     Raises ``UnknownLabeler``, and whatever loading the model raises.
     """
@@ -46,9 +48,14 @@ def build_labeler(
 
         return GrabCutLabeler()
     if name == "conditioned":
-        from labelers.conditioned import ConditionedLabeler
+        from labelers.conditioned import CHUNK, ConditionedLabeler
 
         return ConditionedLabeler.from_model(
-            model_name=model, weights=weights, device=device, context=context, zoom=zoom
+            model_name=model,
+            weights=weights,
+            device=device,
+            context=context,
+            zoom=zoom,
+            chunk=batch_size or CHUNK,
         )
     raise UnknownLabeler(f"there is no labeler {name!r}; choose one of {', '.join(LABELERS)}")

@@ -136,7 +136,7 @@ class Instances:
                 raise ValueError(f"Instances: {n} boxes but {len(getattr(self, name))} {name}")
         for k, (mask, status) in enumerate(zip(self.masks, self.status, strict=True)):
             if (mask is not None) != (status is Status.OK):
-                raise ValueError(f"Instances row {k}: status {status.value} does not fit a mask of {type(mask).__name__}")
+                raise ValueError(f"Instances row {k}: status {status.value} with a mask of {type(mask).__name__}")
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -1,0 +1,281 @@
+"""The labeling engine: OpenSeeD's conditioned mask decoder behind the ``Labeler`` protocol.
+
+Every tensor has a shape that doesn't depend on how many boxes a photo has: crops are encoded one by one, conditions
+decoded in full chunks. Matrix products of another shape may round differently, and then a box could flip a pixel of
+its neighbour's mask.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from exporters.masks import paste
+from labelers.protocol import CannotPropose, LabelerSpec
+from labelers.quality import quality
+from labelers.records import RLE, Boxes, Instances, Photo, Status
+from labelers.vocabulary import Vocabulary
+from labelers.windows import touched
+from openseed_core.conditioning import Context
+from openseed_core.model import ImageFeatures, OpenSeeD
+from openseed_core.preprocess import crop_resized, resize, shortest_edge_size
+from openseed_core.resample import iterate_windows
+from openseed_core.zoom import Window, window_for
+
+CHUNK = 16
+"""Conditions decoded in one pass, unless the caller wants another number."""
+
+MASK_MARGIN = 0.05
+"""A mask may leave its box by this share of the box's sides; annotators' boxes are a few pixels off."""
+
+KEPT_VIEWS = 8
+"""Encoded views that an opened photo keeps for further questions."""
+
+
+class ConditionedLabeler:
+    """Box + class name -> mask.
+
+    Args:
+        model: an OpenSeeD model in evaluation mode.
+        name, version: for provenance; the version must change with the weights.
+        context: what the boxes of a photo see of each other; only ``SOLO`` keeps them independent.
+        zoom: decode boxes that are small at network scale from an enlarged crop around them.
+        chunk: conditions decoded in one pass of the solo context; another number can change masks by rounding.
+    """
+
+    def __init__(
+        self,
+        model: OpenSeeD,
+        *,
+        name: str,
+        version: str,
+        context: Context = Context.SOLO,
+        zoom: bool = True,
+        chunk: int = CHUNK,
+    ) -> None:
+        self.model = model.eval()
+        self.context = context
+        self.chunk = chunk
+        self.zoom = zoom and context is Context.SOLO
+        self.spec = LabelerSpec(
+            name=name,
+            version=f"{version}-{context.value}{'-zoom' if self.zoom else ''}",
+            needs_boxes=True,
+            uses_names=True,
+        )
+        self._text: dict[tuple[str, ...], Tensor] = {}
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def from_model(
+        *,
+        model_name: str = "nano",
+        weights: Path | None = None,
+        device: str = "auto",
+        context: str = "solo",
+        zoom: bool = True,
+        chunk: int = CHUNK,
+    ) -> ConditionedLabeler:
+        """Load a model by name, or from a weights file.
+
+        Raises:
+            openseed_core.weights.WeightsError: there is no such model, or the file doesn't fit.
+        """
+        from openseed_core.weights.store import load_model, version_of
+
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        source = str(weights) if weights is not None else model_name
+        model = load_model(source, device=device)
+        model.to(memory_format=torch.channels_last)
+        name = weights.stem if weights is not None else model_name
+        return ConditionedLabeler(
+            model, name=name, version=version_of(model), context=Context(context), zoom=zoom, chunk=chunk
+        )
+
+    def open(self, photo: Photo) -> ConditionedOpened:
+        """Decode the photo. Encoding waits for the first question, as the boxes decide what is encoded."""
+        return ConditionedOpened(self, photo.pixels())
+
+    @torch.inference_mode()
+    def text(self, names: Sequence[str], vocabulary: Vocabulary) -> Tensor:
+        """Text features [K, e] of the names, cached by their prompts."""
+        wanted = [vocabulary.prompts(name) for name in names]
+        with self._lock:
+            for prompts in wanted:
+                if prompts not in self._text:
+                    self._text[prompts] = self.model.encode_text([prompts])[0]
+            return torch.stack([self._text[prompts] for prompts in wanted])
+
+
+class _View(NamedTuple):
+    """A part of the photo as the network sees it: an enlarged crop, or the whole photo at its usual size."""
+
+    window: Window
+    zoomed: bool
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One box's mask inside a window of the photo: bool [h, w] at (x0, y0), and its quality score."""
+
+    mask: NDArray[np.bool_]
+    x0: int
+    y0: int
+    score: float
+
+
+@dataclass
+class ConditionedOpened:
+    """A decoded photo with the crops of it that were encoded last."""
+
+    labeler: ConditionedLabeler
+    pixels: NDArray[np.uint8] = field(repr=False)
+    _encoded: OrderedDict[_View, ImageFeatures] = field(default_factory=OrderedDict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @torch.inference_mode()
+    def masks(self, boxes: Boxes, vocabulary: Vocabulary) -> Instances:
+        """One mask for each box; see ``labelers.protocol`` for the contract."""
+        height, width = self.pixels.shape[:2]
+        problems = boxes.problems(height=height, width=width)
+        usable = [k for k, problem in enumerate(problems) if problem is None]
+        cut = boxes.clamped(height=height, width=width)
+        names = list(dict.fromkeys(boxes.names[k] for k in usable))
+        answers: dict[int, _Answer] = {}
+        if usable:
+            text = self.labeler.text(names, vocabulary)
+            label = {name: i for i, name in enumerate(names)}
+            for view, rows in self._by_view(cut, usable).items():
+                labels = [label[boxes.names[k]] for k in rows]
+                answers.update(zip(rows, self._decode(view, cut.xyxy[rows], text, labels), strict=True))
+        return _instances(boxes, problems, answers, height=height, width=width)
+
+    def propose(self, vocabulary: Vocabulary) -> Instances:
+        raise CannotPropose("the conditioned labeler needs boxes")
+
+    def _by_view(self, boxes: Boxes, rows: Sequence[int]) -> dict[_View, list[int]]:
+        """Which rows are decoded from which view of the photo, in order of first use."""
+        height, width = self.pixels.shape[:2]
+        scale = _base_size(self.labeler.model, height, width)[0] / height
+        groups: dict[_View, list[int]] = {}
+        for k in rows:
+            x0, y0, x1, y1 = (float(value) for value in boxes.xyxy[k])
+            small = max(x1 - x0, y1 - y0) * scale < self.labeler.model.config.zoom_below
+            zoomed = self.labeler.zoom and small
+            window = window_for((x0, y0, x1, y1), height=height, width=width) if zoomed else Window(0, 0, width, height)
+            groups.setdefault(_View(window, zoomed), []).append(k)
+        return groups
+
+    def _encode(self, view: _View) -> ImageFeatures:
+        """Features of one view, kept for the next question."""
+        with self._lock:
+            if view in self._encoded:
+                self._encoded.move_to_end(view)
+                return self._encoded[view]
+        model = self.labeler.model
+        height, width = self.pixels.shape[:2]
+        if view.zoomed:
+            image, size = crop_resized(self.pixels, view.window, model.config.zoom_side)
+            features = model.encode_image([image], sizes=[size])
+        else:
+            features = model.encode_image([resize(self.pixels, _base_size(model, height, width))])
+        with self._lock:
+            self._encoded[view] = features
+            while len(self._encoded) > KEPT_VIEWS:
+                self._encoded.popitem(last=False)
+        return features
+
+    def _decode(self, view: _View, boxes: NDArray[np.float32], text: Tensor, labels: Sequence[int]) -> list[_Answer]:
+        """Answers for boxes (xyxy photo pixels) from one view."""
+        features, window = self._encode(view), view.window
+        step = self.labeler.chunk if self.labeler.context is Context.SOLO else len(labels)
+        answers: list[_Answer] = []
+        for start in range(0, len(labels), step):
+            part = boxes[start : start + step]
+            logits = self._logits(features, window, part, text, labels[start : start + step], step)
+            answers += self._answers(features, window, part, logits)
+        return answers
+
+    def _logits(
+        self,
+        features: ImageFeatures,
+        window: Window,
+        boxes: NDArray[np.float32],
+        text: Tensor,
+        labels: Sequence[int],
+        step: int,
+    ) -> Tensor:
+        """Mask logits [n, h, w] on the stride-4 grid of the window."""
+        model = self.labeler.model
+        size = features.sizes[0]
+        scale = np.array([size[1] / (window.x1 - window.x0), size[0] / (window.y1 - window.y0)] * 2, np.float32)
+        network = (boxes - np.array([window.x0, window.y0] * 2, np.float32)) * scale
+        spare = step - len(boxes)
+        rows = torch.from_numpy(np.pad(network, ((0, spare), (0, 0)), mode="edge")).to(model.device)
+        index = torch.tensor([*labels, *[labels[-1]] * spare], device=model.device)
+        # one row of text for each condition, so that the shapes don't tell how many names the photo has
+        solo = self.labeler.context is Context.SOLO
+        rows_text, index = (text[index], torch.arange(step, device=model.device)) if solo else (text, index)
+        out = model.masks_for_boxes(features, rows[None], rows_text, index[None], context=self.labeler.context)
+        return out.masks[0, : len(boxes)]
+
+    def _answers(
+        self, features: ImageFeatures, window: Window, boxes: NDArray[np.float32], logits: Tensor
+    ) -> list[_Answer]:
+        """Threshold each mask at photo resolution, inside its box and margin only."""
+        height, width = self.pixels.shape[:2]
+        places = [touched(box, height=height, width=width, margin=MASK_MARGIN) for box in boxes]
+        output = (window.y1 - window.y0, window.x1 - window.x0)
+        local = np.array(places, np.int64) - np.array([window.x0, window.y0] * 2)
+        local = np.clip(local, 0, np.array([output[1], output[0]] * 2))
+        maps = iterate_windows(logits, padded=features.padded, size=features.sizes[0], output=output, boxes=local)
+        answers: list[_Answer] = []
+        for part, (x0, y0, _, _), box in zip(maps, local.tolist(), boxes, strict=True):
+            probability = part.sigmoid().float().cpu().numpy()
+            mask = probability > 0.5
+            left, top = x0 + window.x0, y0 + window.y0
+            answers.append(_Answer(mask, left, top, quality(probability, mask, box, left, top)))
+        return answers
+
+
+def _base_size(model: OpenSeeD, height: int, width: int) -> tuple[int, int]:
+    """Network size of the whole photo."""
+    config = model.config
+    return shortest_edge_size(height, width, short=config.image_short_side, long=config.image_long_side)
+
+
+def _instances(
+    boxes: Boxes,
+    problems: Sequence[tuple[Status, str] | None],
+    answers: dict[int, _Answer],
+    *,
+    height: int,
+    width: int,
+) -> Instances:
+    masks: list[RLE | None] = []
+    status: list[Status] = []
+    reasons: list[str] = []
+    scores = np.zeros(len(boxes), np.float32)
+    for k, problem in enumerate(problems):
+        mask: RLE | None = None
+        state, reason = problem or (Status.OK, "")
+        if problem is None:
+            answer = answers[k]
+            if answer.mask.any():
+                mask, scores[k] = paste(answer.mask, answer.x0, answer.y0, height, width), answer.score
+            else:
+                state, reason = Status.EMPTY, "the model found no pixel of this class in the box"
+        masks.append(mask)
+        status.append(state)
+        reasons.append(reason)
+    return Instances(boxes, tuple(masks), scores, tuple(status), tuple(reasons))
