@@ -1,0 +1,1 @@
+"""Reads data sets and settings for ``openseed_core.training``."""

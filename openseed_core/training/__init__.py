@@ -1,0 +1,1 @@
+"""Training: tensors in, updated weights out. Files are read by ``app.training``."""
