@@ -89,6 +89,8 @@ class OpenSeeD(PreTrainedModel):
     base_model_prefix = ""
     main_input_name = "pixels"
     _no_split_modules: Sequence[str] = ()
+    fingerprint: str = ""
+    """Short digest of the weights file that the model was loaded from; empty for one that wasn't."""
 
     def __init__(self, config: OpenSeeDConfig) -> None:
         super().__init__(config)
@@ -101,7 +103,7 @@ class OpenSeeD(PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Every module initialises itself (spec 8.2); ``from_pretrained`` only has to rebuild buffers that aren't saved."""
+        """Every module initialises itself (spec 8.2); loading only has to rebuild the buffers that aren't saved."""
         if hasattr(module, "init_non_persistent_buffers"):
             module.init_non_persistent_buffers()
 
@@ -168,7 +170,9 @@ class OpenSeeD(PreTrainedModel):
                 self._conditioned(image, content[:, s : s + step], reference[:, s : s + step], text, context)
                 for s in range(0, max(content.shape[1], 1), step)
             ]
-            return Conditioned(*(torch.cat([getattr(p, f) for p in parts], dim=1) for f in ("masks", "boxes", "logits")))
+            return Conditioned(
+                *(torch.cat([getattr(p, f) for p in parts], dim=1) for f in ("masks", "boxes", "logits"))
+            )
         return self._conditioned_jointly(image, content, reference, text, context, groups)
 
     def _conditioned(

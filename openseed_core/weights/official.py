@@ -216,22 +216,30 @@ def import_official(checkpoint: Mapping[str, Any]) -> Imported:
 
 
 def export_official(model: OpenSeeD) -> dict[str, Tensor]:
-    """The model's tensors under all their official names, on the CPU, as the released files hold them."""
-    config = model.config
+    """The model's tensors under all their official names, on the CPU, as the released files hold them.
+
+    Raises:
+        WeightsError: the model is of a kind that was never released.
+    """
+    return official_state(model.state_dict(), model.config)
+
+
+def official_state(state: Mapping[str, Tensor], config: OpenSeeDConfig) -> dict[str, Tensor]:
+    """As ``export_official`` from our tensors by our names; tied copies share their memory."""
     if config.backbone != "swin":
         raise WeightsError(
             f"a model with a {config.backbone!r} backbone has no official layout; keep it as safetensors"
         )
-    state: dict[str, Tensor] = {}
-    for key, tensor in model.state_dict().items():
+    found: dict[str, Tensor] = {}
+    for key, tensor in state.items():
         for name in official_names(key, config):
-            state[name] = tensor.detach().cpu().clone()
-    state.update(_indices(config))
+            found[name] = tensor.detach().cpu()
+    found.update(_indices(config))
     for name, classes in CRITERIA[config.decoupled].items():
         weight = torch.ones(classes)
         weight[-1] = 0.1
-        state[f"{name}.empty_weight"] = weight
-    return state
+        found[f"{name}.empty_weight"] = weight
+    return found
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
