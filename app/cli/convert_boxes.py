@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [options] dataset.json"
     parser.add_argument("source", type=Path, metavar="dataset.json", help="COCO file with boxes and class names")
 
     files = parser.add_argument_group("files")
@@ -111,7 +112,7 @@ def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
         "--batch-size",
         type=count,
         metavar="N",
-        help="boxes decoded at once; less needs less memory, masks stay the same",
+        help="boxes decoded at once; fewer need less memory",
     )
     group.add_argument(
         "--prompt",

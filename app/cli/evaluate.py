@@ -17,6 +17,7 @@ LABELERS = ("conditioned", "rectangle", "ellipse", "grabcut")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [options] gt.json"
     parser.add_argument("source", type=Path, metavar="gt.json", help="COCO file with boxes, class names and true masks")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos (default: beside the JSON)")
     parser.add_argument("--protocol", choices=("boxes",), default="boxes", help="what is measured (default: boxes)")

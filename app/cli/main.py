@@ -72,10 +72,12 @@ COMMANDS = {
 # Errors that are the user's to fix. By name, because importing their modules just to name them would be slow.
 USER_ERRORS = (
     ("app.errors", "UsageError"),
+    ("app.training.settings", "SettingsError"),
     ("exporters.coco", "CocoError"),
     ("labelers.journal", "JournalError"),
     ("labelers.photos", "PhotoError"),
     ("labelers.vocabulary", "VocabularyError"),
+    ("openseed_core.training.loop", "TrainingDiverged"),
     ("openseed_core.weights.errors", "WeightsError"),
 )
 
