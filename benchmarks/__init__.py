@@ -1,0 +1,1 @@
+"""Speed and memory, measured. Nothing here is part of the package; run it from the repository, see README.md."""
