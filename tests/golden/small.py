@@ -16,7 +16,7 @@ def small_config(**overrides: Any) -> OpenSeeDConfig:
         "swin_depths": (2, 1, 2, 1),
         "swin_heads": (1, 2, 4, 8),
         "swin_window": 5,
-        "hidden_dim": 32,
+        "hidden_dim": 64,
         "encoder_layers": 1,
         "encoder_ffn_dim": 64,
         "decoder_layers": 2,
@@ -37,6 +37,8 @@ def small_model(seed: int = 0, **overrides: Any) -> OpenSeeD:
     model = OpenSeeD(small_config(**overrides)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+        for name, parameter in model.named_parameters():
+            scale = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.1
+            offset = 1.0 if parameter.ndim == 1 and name.endswith("weight") else 0.0  # norms
+            parameter.copy_(offset + scale * torch.randn(parameter.shape, generator=generator))
     return model

@@ -113,7 +113,7 @@ def test_fetched_weights_are_found_by_name(tmp_path, model, monkeypatch):
     with pytest.raises(WeightsError, match=r"models fetch swin-t\n.*--weights FILE"):
         load_model("swin-t")
     save_model(model, tmp_path / registry.release("swin-t").file)
-    assert load_model("swin-t").config.hidden_dim == 32
+    assert load_model("swin-t").config.hidden_dim == 64
 
 
 def test_names_and_files_that_are_no_model(tmp_path, model, monkeypatch):
@@ -141,7 +141,7 @@ def test_damaged_folders_are_refused(tmp_path, model):
         load_model(tmp_path)
 
     save_file(state, file)
-    settings.write_text(json.dumps({**json.loads(config), "hidden_dim": 64}))
+    settings.write_text(json.dumps({**json.loads(config), "hidden_dim": 32}))
     with pytest.raises(WeightsError, match="wrong shape: "):
         load_model(tmp_path)
     settings.write_text(json.dumps({"model_type": "bert"}))
