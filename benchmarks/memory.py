@@ -28,7 +28,8 @@ def generate(folder: Path, *, images: int, boxes: int) -> Path:
     """A dataset of small JPEG files, all different, and its COCO file with seeded boxes; returns the COCO file."""
     photos = folder / "photos"
     photos.mkdir(parents=True)
-    rows, annotations = [], []
+    rows: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for k in range(images):
         random = np.random.default_rng([SEED, k])
         coarse = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)

@@ -54,16 +54,14 @@ class Team:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._workers.values():
-            if kind is not None:
-                worker.kill()
-            if worker.stdin:
-                worker.stdin.close()
+            worker.kill()  # there is nothing to save, and taking a model apart takes time
         for worker in self._workers.values():
-            worker.wait(timeout=60)
-            if worker.stdout:
-                worker.stdout.close()
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe:
+                    pipe.close()
 
-    def ask(self, name: str, do: str, **details: Any) -> Any:
+    def ask(self, name: str, do: str, /, **details: Any) -> Any:
         """The worker's result; waits for it to be built at the first question. Raises WorkerFailed."""
         if name not in self._ready:
             self._read(name)

@@ -102,6 +102,7 @@ def build(args: argparse.Namespace) -> dict[str, Labeler]:
     """The same model twice. Raises what loading it raises."""
     from labelers.conditioned import ConditionedLabeler
 
+    zooming: Any
     if args.random_weights:
         from benchmarks.contestants import Spec
         from benchmarks.ours import LabelerContestant
