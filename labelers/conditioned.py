@@ -23,6 +23,7 @@ from exporters.masks import paste
 from labelers.protocol import CannotPropose, LabelerSpec
 from labelers.quality import quality
 from labelers.records import RLE, Boxes, Instances, Photo, Status
+from labelers.threshold import fitting_level
 from labelers.vocabulary import Vocabulary
 from labelers.windows import touched
 from openseed_core.conditioning import Context
@@ -242,8 +243,8 @@ class ConditionedOpened:
         answers: list[_Answer] = []
         for part, (x0, y0, _, _), box in zip(maps, local.tolist(), boxes, strict=True):
             probability = part.sigmoid().float().cpu().numpy()
-            mask = probability > 0.5
             left, top = x0 + window.x0, y0 + window.y0
+            mask = probability > fitting_level(probability, box, left, top)
             answers.append(_Answer(mask, left, top, quality(probability, mask, box, left, top)))
         return answers
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from openseed_core.heads import Heads
-from openseed_core.position import inverse_sigmoid
+from openseed_core.position import box_encoding, inverse_sigmoid
 
 
 class Context(Enum):
@@ -23,7 +23,9 @@ class Context(Enum):
     SOLO = "solo"  # itself only: a box never changes its neighbour's mask
 
 
-def condition_queries(heads: Heads, text: Tensor, labels: Tensor, boxes: Tensor, used: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def condition_queries(
+    heads: Heads, text: Tensor, labels: Tensor, boxes: Tensor, used: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Queries from class and box.
 
     Args:
@@ -36,6 +38,8 @@ def condition_queries(heads: Heads, text: Tensor, labels: Tensor, boxes: Tensor,
         content [B, N, d] and reference logits [B, N, 4].
     """
     content = text[labels] @ heads.lang_mapper
+    if heads.box_mapper is not None:
+        content = content + heads.box_mapper(box_encoding(boxes, content.shape[-1] // 2))
     reference = inverse_sigmoid(boxes)
     if used is not None:
         content = content.masked_fill(~used[..., None], 0.0)

@@ -14,7 +14,7 @@ IMAGENET_MEAN = (123.675, 116.280, 103.530)
 IMAGENET_STD = (58.395, 57.120, 57.375)
 
 
-class OpenSeeDConfig(PreTrainedConfig):
+class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is not followed by mypy
     """All sizes of an OpenSeeD model.
 
     Args:
@@ -29,6 +29,7 @@ class OpenSeeDConfig(PreTrainedConfig):
         encoder_ffn_dim, decoder_ffn_dim: widths of their feed-forward layers.
         object_queries: how many tokens the language-guided selection takes.
         background_queries: learned queries for stuff; 0 = plain decoder, more = decoupled (spec 5.4).
+        box_content: add a projection of the box to the content of conditioned queries (``nano`` only, ADR 6).
         joint_dim: width e of the joint visual-text space.
         text_context, text_width, text_layers, text_heads: text transformer.
         text_token_dim: width of the stored token table when it is factorised, else None.
@@ -63,6 +64,7 @@ class OpenSeeDConfig(PreTrainedConfig):
         decoder_ffn_dim: int = 2048,
         object_queries: int = 300,
         background_queries: int = 0,
+        box_content: bool = False,
         joint_dim: int = 512,
         text_context: int = 18,
         text_width: int = 512,
@@ -97,6 +99,7 @@ class OpenSeeDConfig(PreTrainedConfig):
         self.decoder_ffn_dim = decoder_ffn_dim
         self.object_queries = object_queries
         self.background_queries = background_queries
+        self.box_content = box_content
         self.joint_dim = joint_dim
         self.text_context = text_context
         self.text_width = text_width
@@ -167,12 +170,13 @@ def nano(**overrides: Any) -> OpenSeeDConfig:
         "decoder_ffn_dim": 384,
         "object_queries": 100,
         "background_queries": 20,
+        "box_content": True,
         "joint_dim": 256,
         "text_context": 18,
         "text_width": 192,
-        "text_layers": 4,
+        "text_layers": 3,
         "text_heads": 4,
-        "text_token_dim": 64,
+        "text_token_dim": 96,
         "top_instances": 100,
         "image_short_side": 320,
         "image_long_side": 448,

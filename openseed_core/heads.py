@@ -60,9 +60,14 @@ class Heads(nn.Module):
         self.lang_mapper = nn.Parameter(torch.empty(config.joint_dim, dim))
         nn.init.trunc_normal_(self.class_embed, std=0.02)
         nn.init.trunc_normal_(self.lang_mapper, std=0.02)
+        # Zero at first: the content is then the text alone, as in the released models (ADR 6).
+        self.box_mapper = nn.Linear(2 * dim, dim) if config.box_content else None
+        if self.box_mapper is not None:
+            nn.init.zeros_(self.box_mapper.weight)
+            nn.init.zeros_(self.box_mapper.bias)
         self.bbox_embed = MLP([dim, dim, dim, 4])
-        nn.init.zeros_(self.bbox_embed.layers[-1].weight)
-        nn.init.zeros_(self.bbox_embed.layers[-1].bias)
+        for parameter in self.bbox_embed.layers[-1].parameters():
+            nn.init.zeros_(parameter)
         self.mask_embed = MLP([dim, dim, dim, dim])
         self.decoder_norm = nn.LayerNorm(dim)
 

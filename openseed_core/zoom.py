@@ -1,8 +1,8 @@
 """Which crop of the photo each box is decoded from.
 
 Small boxes cover few cells of the mask grid, so they are decoded from an enlarged, re-encoded crop. Crops come
-from a fixed pyramid of windows over the photo: side lengths grow by a factor of sqrt(2), places lie on a grid of a
-quarter of the side. Each box picks its window by itself, so a box never changes its neighbour's mask; yet boxes of
+from a fixed pyramid of windows over the photo: side lengths grow by a factor of sqrt(2), places lie on a grid of an
+eighth of the side. Each box picks its window by itself, so a box never changes its neighbour's mask; yet boxes of
 similar size that lie close together pick the same window and share its encoding.
 """
 
@@ -14,10 +14,10 @@ from typing import NamedTuple
 SMALLEST_SIDE = 40
 """Shortest side of a window in photo pixels: below, there is nothing left to enlarge."""
 
-LARGEST_SHARE = 0.64
+LARGEST_SHARE = 0.8
 """A box's longer side takes at most this share of its window's side; at least this divided by sqrt(2)."""
 
-PLACES = 4
+PLACES = 8
 """Windows of one size start at multiples of side / PLACES."""
 
 

@@ -134,7 +134,8 @@ def train(
     finally:
         _save(checkpoint, model, optimiser, average, step)
     model.load_state_dict(average, strict=False)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def averaged(model: OpenSeeD, checkpoint: Path) -> OpenSeeD:
@@ -142,7 +143,8 @@ def averaged(model: OpenSeeD, checkpoint: Path) -> OpenSeeD:
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     model.load_state_dict(state["average"], strict=False)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def describe(objective: Objective, schedule: Schedule) -> dict[str, Any]:
@@ -180,7 +182,7 @@ def _share_gradients(model: OpenSeeD) -> None:
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+    for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
 

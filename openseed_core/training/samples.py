@@ -54,7 +54,7 @@ class CropSettings:
     """
 
     size: int = 192
-    object_share: tuple[float, float] = (0.35, 0.9)
+    object_share: tuple[float, float] = (0.4, 0.95)
     smallest_window: float = 40.0
     visible: float = 0.7
     smallest: float = 8.0

@@ -100,7 +100,7 @@ def distil(
             ids = tokenize([TEMPLATES[random.integers(len(TEMPLATES))].format(texts[i]) for i in rows], encoder.context)
         loss = distillation_loss(encoder, ids, targets[rows], rows, settings)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
         optimiser.step()
         schedule.step()

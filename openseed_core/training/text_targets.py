@@ -96,7 +96,7 @@ def fit_projection(
         change = project(embeddings[one]) @ project(embeddings[two]).T - embeddings[one] @ embeddings[two].T
         loss = loss + settings.fidelity * change.square().mean()
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
     return Projection(weight.detach(), bias.detach())

@@ -48,8 +48,8 @@ def test_box_takes_a_fitting_share_of_a_window_that_fits_the_photo(
 
 
 def test_neighbours_of_one_size_share_a_window() -> None:
-    first = window_for((1000, 1000, 1100, 1080), height=3000, width=4000)
-    second = window_for((1010, 1005, 1105, 1090), height=3000, width=4000)
+    first = window_for((1010, 1000, 1110, 1080), height=3000, width=4000)
+    second = window_for((1005, 1005, 1105, 1090), height=3000, width=4000)
     assert first == second
 
 
