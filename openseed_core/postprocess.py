@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -101,6 +102,9 @@ def resize_masks(logits: Tensor, *, padded: tuple[int, int], size: tuple[int, in
         padded, size: (height, width) of the network input with and without padding.
         output: (height, width) of the photo.
     """
+    if output[1] == 1 and len(logits):  # torch repeats the first row when it resizes to a width of one pixel
+        whole = np.array([[0, 0, 1, output[0]]] * len(logits))
+        return torch.stack(windows(logits, padded=padded, size=size, output=output, boxes=whole))
     enlarged = F.interpolate(logits[None].float(), size=padded, mode="bilinear", align_corners=False)
     enlarged = enlarged[..., : size[0], : size[1]]
     return F.interpolate(enlarged, size=output, mode="bicubic", align_corners=False, antialias=True)[0]
