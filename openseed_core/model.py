@@ -82,7 +82,7 @@ class Detection:
     decoded: DecoderOutput
 
 
-class OpenSeeD(PreTrainedModel):
+class OpenSeeD(PreTrainedModel):  # type: ignore[misc]  # transformers is not followed by mypy
     """The whole model; sizes come from the configuration."""
 
     config_class = OpenSeeDConfig
@@ -104,8 +104,9 @@ class OpenSeeD(PreTrainedModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         """Every module initialises itself (spec 8.2); loading only has to rebuild the buffers that aren't saved."""
-        if hasattr(module, "init_non_persistent_buffers"):
-            module.init_non_persistent_buffers()
+        rebuild = getattr(module, "init_non_persistent_buffers", None)
+        if rebuild is not None:
+            rebuild()
 
     @property
     def logit_scale(self) -> Tensor:

@@ -77,7 +77,7 @@ class PixelDecoder(nn.Module):
         self.layer_1 = ConvNorm(dim, dim, 3)
         self.mask_features = nn.Conv2d(dim, dim, 1)
         nn.init.kaiming_uniform_(self.mask_features.weight, a=1)
-        nn.init.zeros_(self.mask_features.bias)
+        nn.init.zeros_(self.mask_features.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Mapping[str, Tensor]) -> tuple[list[Tensor], Tensor]:
         with torch.autocast(device_type=features["res5"].device.type, enabled=False):
@@ -103,7 +103,7 @@ class PixelDecoder(nn.Module):
         sizes = [h * w for h, w in shapes]
         out = [
             part.transpose(1, 2).reshape(part.shape[0], -1, h, w)
-            for part, (h, w) in zip(tokens.split(sizes, dim=1), shapes, strict=True)
+            for part, (h, w) in zip(torch.split(tokens, sizes, dim=1), shapes, strict=True)
         ]
         fine = self.adapter_1(features["res2"])
         fine = fine + F.interpolate(out[0], size=fine.shape[-2:], mode="bilinear", align_corners=False)

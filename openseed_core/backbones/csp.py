@@ -47,17 +47,13 @@ class CSPBackbone(nn.Module):
         inputs = [widths[0], *config.backbone_channels[:3]]
         blocks = (1, 2, 2, 3)
         self.stages = nn.ModuleList(
-            [
-                _Stage(inputs[i], widths[i], stride=1 if i == 0 else 2, blocks=blocks[i])
-                for i in range(len(widths))
-            ]
+            [_Stage(inputs[i], widths[i], stride=1 if i == 0 else 2, blocks=blocks[i]) for i in range(len(widths))]
         )
         self.position = nn.ModuleList(
             [nn.Conv2d(4 * POSITION_FREQUENCIES, channels, 1) for channels in config.backbone_channels]
         )
-        for projection in self.position:
-            nn.init.zeros_(projection.weight)
-            nn.init.zeros_(projection.bias)
+        for parameter in self.position.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         x = F.max_pool2d(_activate(self.stem(image)), 3, stride=2, padding=1)

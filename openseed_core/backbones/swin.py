@@ -147,6 +147,7 @@ class SwinBackbone(nn.Module):
         x = self.patch_embed(image)
         maps: dict[str, Tensor] = {}
         for i, stage in enumerate(self.layers):
+            assert isinstance(stage, SwinStage)
             x = stage(x)
             maps[f"res{i + 2}"] = self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2).contiguous()
             if stage.downsample is not None:

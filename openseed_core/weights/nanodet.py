@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,9 @@ def load_nanodet(backbone: CSPBackbone, path: Path) -> None:
         KeyError: an array is missing.
         ValueError: an array has another shape than the backbone.
     """
-    convolutions = [backbone.stem]
-    for stage in backbone.stages:
+    convolutions: list[Any] = [backbone.stem]
+    stages: Any = backbone.stages
+    for stage in stages:
         convolutions.append(stage.entry)
         for reduce, inner in zip(stage.reduce, stage.inner, strict=True):
             convolutions += [reduce, inner]

@@ -41,7 +41,8 @@ def load_model(name_or_path: str | Path = "nano", *, device: torch.device | str 
     config, state = _read(path)
     model = build(config, state)
     model.fingerprint = fingerprint(path)
-    return model.to(device)  # type: ignore[arg-type]
+    moved: OpenSeeD = model.to(device)
+    return moved
 
 
 def locate(name_or_path: str | Path) -> Path:
@@ -97,7 +98,8 @@ def build(config: OpenSeeDConfig, state: Mapping[str, Tensor]) -> OpenSeeD:
         )
     floats = {key: tensor.float() for key, tensor in state.items()}
     model: OpenSeeD = OpenSeeD.from_pretrained(None, config=config, state_dict=floats, dtype=torch.float32)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def save_model(model: OpenSeeD, path: Path, *, half: bool = False) -> None:
@@ -195,7 +197,8 @@ def _config_beside(path: Path) -> OpenSeeDConfig | None:
         settings = json.loads(inside if inside is not None else place.read_text(encoding="utf-8"))
         if settings.get("model_type", "openseed") != "openseed":
             raise WeightsError(f"{place}: model_type is {settings['model_type']!r}; this tool runs 'openseed' models")
-        return OpenSeeDConfig.from_dict(settings)
+        config: OpenSeeDConfig = OpenSeeDConfig.from_dict(settings)
+        return config
     except FileNotFoundError:
         raise WeightsError(f"{path}: its configuration {place} is missing; give the folder with both files") from None
     except WeightsError:
