@@ -84,9 +84,13 @@ def official_names(key: str, config: OpenSeeDConfig) -> tuple[str, ...]:
 
 def shapes(config: OpenSeeDConfig) -> dict[str, tuple[int, ...]]:
     """Our keys and the shapes that ``config`` gives them."""
+    return {key: tuple(tensor.shape) for key, tensor in skeleton(config).state_dict().items()}
+
+
+def skeleton(config: OpenSeeDConfig) -> OpenSeeD:
+    """A model without memory for its tensors (device ``meta``)."""
     with torch.device("meta"):
-        model = OpenSeeD(config)
-    return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+        return OpenSeeD(config)
 
 
 def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:

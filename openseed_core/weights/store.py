@@ -17,7 +17,7 @@ from openseed_core.config import PRESETS, OpenSeeDConfig
 from openseed_core.model import OpenSeeD
 from openseed_core.weights import registry
 from openseed_core.weights.errors import WeightsError
-from openseed_core.weights.official import export_official, import_official, read_tensors, shapes
+from openseed_core.weights.official import export_official, import_official, read_tensors, skeleton
 
 EMBEDDED = Path(__file__).parent
 TENSORS = "model.safetensors"
@@ -84,7 +84,8 @@ def build(config: OpenSeeDConfig, state: Mapping[str, Tensor]) -> OpenSeeD:
     Raises:
         WeightsError: tensors are missing, unexpected or of another shape than ``config`` gives; all are listed.
     """
-    expected = shapes(config)
+    model = skeleton(config)
+    expected = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
     problems = [f"missing: {key} {list(shape)}" for key, shape in expected.items() if key not in state]
     for key, tensor in state.items():
         if key not in expected:
@@ -96,8 +97,12 @@ def build(config: OpenSeeDConfig, state: Mapping[str, Tensor]) -> OpenSeeD:
             f"the tensors don't fit the configuration ({len(problems)} findings); use files that belong together",
             tuple(problems),
         )
-    floats = {key: tensor.float() for key, tensor in state.items()}
-    model: OpenSeeD = OpenSeeD.from_pretrained(None, config=config, state_dict=floats, dtype=torch.float32)
+    model.load_state_dict({key: tensor.float() for key, tensor in state.items()}, assign=True)
+    for module in model.modules():  # what a state doesn't hold: buffers that are computed from the sizes
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:
+                setattr(module, name, torch.empty_like(buffer, device="cpu"))
+        model._init_weights(module)
     model.eval()
     return model
 
@@ -106,7 +111,8 @@ def save_model(model: OpenSeeD, path: Path, *, half: bool = False) -> None:
     """Write a model: an official checkpoint for ``.pt``, one self-contained ``.safetensors``, else a folder.
 
     Args:
-        half: float16 on disk (not for official checkpoints); it is float32 again when loaded.
+        half: float16 on disk, a factorised token table 8-bit floats (not for official checkpoints); all is float32
+            again when loaded.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix in CHECKPOINTS:
@@ -116,7 +122,7 @@ def save_model(model: OpenSeeD, path: Path, *, half: bool = False) -> None:
         return
     state = {key: tensor.detach().cpu().contiguous() for key, tensor in model.state_dict().items()}
     if half:
-        state = {key: tensor.half() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
+        state = {key: _halved(key, tensor, model.config) for key, tensor in state.items()}
     single = path.suffix == ".safetensors"
     file = path if single else path / TENSORS
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,8 +132,19 @@ def save_model(model: OpenSeeD, path: Path, *, half: bool = False) -> None:
     else:
         model.config.save_pretrained(path)
     partial = file.with_name(f".{file.name}.part")
+    partial.touch()
+    mode = partial.stat().st_mode
     save_file(state, partial, metadata=metadata)
+    partial.chmod(mode)  # safetensors leaves files that only their owner can read
     partial.replace(file)
+
+
+def _halved(key: str, tensor: Tensor, config: OpenSeeDConfig) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    # the table is most of a small model's file, and was scaled for 8 bits when it was made
+    table = config.text_token_dim is not None and key.endswith("token_embedding.weight")
+    return tensor.to(torch.float8_e4m3fn) if table else tensor.half()
 
 
 def fingerprint(path: Path) -> str:

@@ -72,6 +72,20 @@ def test_every_form_gives_the_same_model(tmp_path, model, expected, target):
     assert re.fullmatch(r"custom-[0-9a-f]{12}", version_of(again))
     assert version_of(again) == version_of(load_model(str(path)))
     assert not list(tmp_path.rglob("*.part"))
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert {p.stat().st_mode for p in tmp_path.rglob("*") if p.is_file()} == {plain.stat().st_mode}
+
+
+def test_loading_is_silent_and_leaves_nothing_unset(tmp_path, model, capfd):
+    save_model(model, tmp_path / "m")
+    again = load_model(tmp_path / "m")
+    assert capfd.readouterr() == ("", "")
+    buffers = dict(model.named_buffers())
+    assert buffers.keys() == dict(again.named_buffers()).keys()
+    assert all(torch.equal(buffer, buffers[name]) for name, buffer in again.named_buffers())
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    assert {parameter.device.type for parameter in again.parameters()} == {"cpu"}
 
 
 def test_official_names_in_safetensors(tmp_path, model, expected):
