@@ -230,9 +230,10 @@ def export_official(model: OpenSeeD) -> dict[str, Tensor]:
 
 def official_state(state: Mapping[str, Tensor], config: OpenSeeDConfig) -> dict[str, Tensor]:
     """As ``export_official`` from our tensors by our names; tied copies share their memory."""
-    if config.backbone != "swin":
+    if config.backbone != "swin" or config.box_content or config.text_token_dim:
         raise WeightsError(
-            f"a model with a {config.backbone!r} backbone has no official layout; keep it as safetensors"
+            f"a model with backbone {config.backbone!r}, box_content {config.box_content} and text_token_dim "
+            f"{config.text_token_dim} has no official layout; keep it as safetensors"
         )
     found: dict[str, Tensor] = {}
     for key, tensor in state.items():

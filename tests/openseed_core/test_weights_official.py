@@ -217,3 +217,5 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
 def test_nano_has_no_official_layout():
     with pytest.raises(WeightsError, match="csp"):
         official_state({}, nano())
+    with pytest.raises(WeightsError, match="box_content True"):
+        official_state({}, small_config(box_content=True))

@@ -181,3 +181,11 @@ def test_findings_name_the_file(tmp_path, model):
     with pytest.raises(WeightsError, match=r"broken\.pt: [\s\S]*missing: backbone\.norm2\.bias") as caught:
         load_model(path)
     assert caught.value.problems == ("missing: backbone.norm2.bias",)
+
+
+@pytest.mark.skipif(not (store.EMBEDDED / "nano" / store.TENSORS).is_file(), reason="the embedded weights are absent")
+def test_the_embedded_weights_are_nano_and_small():
+    model = load_model()
+    assert re.fullmatch(r"nano-[0-9a-f]{12}", version_of(model))
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    assert (store.EMBEDDED / "nano" / store.TENSORS).stat().st_size <= 20e6
