@@ -32,6 +32,8 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         box_content: add a projection of the box to the content of conditioned queries (``nano`` only, ADR 6).
         joint_dim: width e of the joint visual-text space.
         text_context, text_width, text_layers, text_heads: text transformer.
+        text_templates: put names into the 81 prompt templates and average, or read the bare name. ``nano``'s text
+            encoder was distilled on bare names; templates only blur what it knows.
         text_token_dim: width of the stored token table when it is factorised, else None.
         top_instances: instances kept per photo (spec 7.4).
         image_short_side, image_long_side: evaluation resize (spec section 1); a long side of 0 = no cap.
@@ -71,6 +73,7 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         text_layers: int = 12,
         text_heads: int = 8,
         text_token_dim: int | None = None,
+        text_templates: bool = True,
         top_instances: int = 100,
         image_short_side: int = 800,
         image_long_side: int = 1333,
@@ -106,6 +109,7 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         self.text_layers = text_layers
         self.text_heads = text_heads
         self.text_token_dim = text_token_dim
+        self.text_templates = text_templates
         self.top_instances = top_instances
         self.image_short_side = image_short_side
         self.image_long_side = image_long_side
@@ -177,6 +181,7 @@ def nano(**overrides: Any) -> OpenSeeDConfig:
         "text_layers": 3,
         "text_heads": 4,
         "text_token_dim": 96,
+        "text_templates": False,
         "top_instances": 100,
         "image_short_side": 320,
         "image_long_side": 448,

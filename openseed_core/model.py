@@ -19,6 +19,7 @@ from openseed_core.decoder import Decoder, DecoderOutput, Memory, layer_boxes, p
 from openseed_core.heads import Heads, Prediction
 from openseed_core.pixel_decoder import PixelDecoder
 from openseed_core.preprocess import NetworkInput, prepare
+from openseed_core.prompts import BARE_NAME, TEMPLATES
 from openseed_core.query_selection import QuerySelection, Selection
 from openseed_core.text_encoder import TextEncoder
 
@@ -138,7 +139,8 @@ class OpenSeeD(PreTrainedModel):  # type: ignore[misc]  # transformers is not fo
 
     def encode_text(self, prompts: Sequence[Sequence[str]]) -> Tensor:
         """Text features [K, e]: for each class its prompts, each averaged over the 81 templates (spec section 4)."""
-        features: Tensor = self.text_encoder.encode_names(prompts)
+        templates = TEMPLATES if self.config.text_templates else BARE_NAME
+        features: Tensor = self.text_encoder.encode_names(prompts, templates=templates)
         return features
 
     # -- step 2a: boxes and names in, masks out -----------------------------------------------------------------

@@ -72,7 +72,7 @@ def prepare(
     scale = torch.tensor(std, device=device).view(3, 1, 1)
     batch = []
     for image, (image_height, image_width) in zip(images, sizes, strict=True):
-        shown = np.ascontiguousarray(image[:image_height, :image_width])
+        shown = np.array(image[:image_height, :image_width])  # a copy: PIL's pixels are read-only
         pixels = torch.from_numpy(shown).to(device).permute(2, 0, 1).float()
         pixels = (pixels - shift) / scale
         batch.append(F.pad(pixels, (0, width - pixels.shape[2], 0, height - pixels.shape[1])))

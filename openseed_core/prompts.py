@@ -38,6 +38,8 @@ def objects365_synonyms(name: str) -> list[str]:
     return [part.strip() for part in name.lower().split("/")]
 
 
+BARE_NAME: tuple[str, ...] = ("{}",)
+
 TEMPLATES: tuple[str, ...] = (
     "{}.",
     "a photo of a {}.",

@@ -65,7 +65,7 @@ def _list(*, as_json: bool) -> int:
         {
             "name": NANO,
             "state": "embedded",
-            "trained_on": "see docs/model-card-nano.md",
+            "trained_on": "see docs/model-card.md",
             "licence": "see NOTICE-nano.md beside the weights",
             "page": None,
             "file": None,
