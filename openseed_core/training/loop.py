@@ -109,7 +109,7 @@ def train(
                 losses = conditioned_loss(model, _to(batch, device), text, objective, generator)
             if not math.isfinite(losses["total"].item()):
                 raise TrainingDiverged(
-                    f"loss is {float(losses['total'])} at step {step}; lower lr in the TOML and resume"
+                    f"loss is {losses['total'].item()} at step {step}; lower lr in the TOML and resume"
                 )
             optimiser.zero_grad(set_to_none=True)
             losses["total"].backward()  # type: ignore[no-untyped-call]

@@ -1,0 +1,72 @@
+"""Reading training data, and batches that depend on the seed and their number only."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.training.dataset import Batches, TrainingSet, load
+from openseed_core.config import nano
+from openseed_core.training.samples import CropSettings
+
+
+def _load(folder: Path, **options: object) -> TrainingSet:
+    return load(folder / "annotations.json", folder / "images", **options)  # type: ignore[arg-type]
+
+
+def _batches(data: TrainingSet, seed: int = 3) -> Batches:
+    config = nano()
+    return Batches(data, CropSettings(size=64), batch=4, seed=seed, mean=config.mean, std=config.std)
+
+
+def test_crowds_and_maskless_annotations_are_left_out(folder: Path) -> None:
+    data = _load(folder)
+    assert data.names == ("ball", "plate")
+    assert sum(len(record.labels) for record in data.records) == 4
+    record = data.records[0]
+    assert record.image.shape == (96, 128, 3)
+    assert record.mask(0).sum() == pytest.approx(np.pi * 20**2, rel=0.05)
+
+
+def test_left_out_classes_are_not_there(folder: Path) -> None:
+    data = _load(folder, leave_out=("plate",))
+    assert data.names == ("ball",)
+    assert len(data.records) == 2
+
+
+def test_no_mask_at_all_is_an_error(folder: Path) -> None:
+    with pytest.raises(ValueError, match="training needs masks"):
+        _load(folder, leave_out=("ball", "plate"))
+
+
+def test_batch_n_is_the_same_whenever_it_is_made(folder: Path) -> None:
+    data = _load(folder)
+    straight = list(islice(_batches(data)(0), 5))
+    resumed = next(iter(_batches(data)(4)))
+    for field in ("pixels", "boxes", "labels", "used", "masks"):
+        assert torch.equal(getattr(straight[4], field), getattr(resumed, field))
+    other = next(iter(_batches(data, seed=4)(4)))
+    assert not torch.equal(other.pixels, resumed.pixels)
+
+
+def test_an_error_while_making_batches_reaches_the_trainer(folder: Path) -> None:
+    data = _load(folder)
+    broken = TrainingSet(tuple(_Broken(r) for r in data.records), data.names)  # type: ignore[misc]
+    with pytest.raises(RuntimeError, match="mask file is gone"):
+        next(iter(_batches(broken)(0)))
+
+
+class _Broken:
+    """A record whose masks can't be read."""
+
+    def __init__(self, record: object) -> None:
+        self._record = record
+
+    def __getattr__(self, name: str) -> object:
+        if name == "mask":
+            raise RuntimeError("mask file is gone")
+        return getattr(self._record, name)
