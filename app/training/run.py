@@ -25,6 +25,7 @@ from openseed_core.config import PRESETS
 from openseed_core.model import OpenSeeD
 from openseed_core.training.loop import Progress, train
 from openseed_core.weights.nanodet import load_nanodet
+from openseed_core.weights.store import load_model, save_model
 
 # The stand-in for a dropped name.
 ANY_NAME = "object"
@@ -86,7 +87,7 @@ def run(settings: Settings) -> Path:
     if rank > 0:
         return output / "model"
     draw_curve(log, output / "curve.png")
-    model.save_pretrained(output / "model")
+    save_model(model, output / "model", half=True)
     return output / "model"
 
 
@@ -105,7 +106,10 @@ def build(settings: RunSettings) -> OpenSeeD:
         assert isinstance(model.backbone, CSPBackbone), "only nano starts from NanoDet-g"
         load_nanodet(model.backbone, settings.backbone)
     if settings.text is not None:
-        model.text_encoder.load_state_dict(load_file(settings.text))
+        model.text_encoder.load_state_dict({key: value.float() for key, value in load_file(settings.text).items()})
+    elif settings.preset == "nano" and settings.features is None:
+        # distilled apart from the masks (benchmarks/distil_text.py), so a new training starts from the shipped one
+        model.text_encoder.load_state_dict(load_model("nano").text_encoder.state_dict())
     if settings.init is not None:
         model.load_state_dict(load_file(settings.init), strict=False)
     return model

@@ -48,7 +48,8 @@ class RunSettings:
         preset: model configuration.
         output: folder for checkpoint, log, curve and the finished model.
         backbone: NanoDet-g ``.npz`` that initialises the backbone of ``nano``.
-        text: safetensors of a text encoder to start from; features: ``.npz`` with ``names`` and ``emb`` instead.
+        text: safetensors of a text encoder to start from (default for ``nano``: the embedded model's).
+        features: ``.npz`` with ``names`` and ``emb`` to use instead of a text encoder.
         init: safetensors of a whole model to start from.
         batch, seed, threads: crops per step, random seed, CPU threads (0 = all).
     """
