@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,12 +19,16 @@ class FileBusyError(OSError):
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, before_replace: Callable[[Path], None] | None = None) -> Iterator[BinaryIO]:
     """Open a new version of ``path`` for writing; it takes the place of the old one when the block ends without error.
 
     The text goes to ``.NAME.partial`` in the same folder (what a killed run left there is overwritten), is forced to
     the disk and then renamed. A symbolic link stays one: the file it points to is replaced. The permissions of the old
     file are kept.
+
+    Args:
+        path: the file to be made or replaced.
+        before_replace: hears the name of the finished file before it takes its place; what it raises keeps the old one.
 
     Raises:
         FileBusyError: another process is writing the same file.
@@ -42,6 +46,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if before_replace is not None:
+                before_replace(partial)
             _close_on_windows(file)
             partial.replace(target)
         except BaseException:

@@ -108,3 +108,26 @@ def test_a_planted_link_at_the_partial_name_is_not_followed(tmp_path: Path) -> N
 def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "none" / "out"):
         pass
+
+
+def test_the_finished_file_is_shown_before_it_takes_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+    seen: list[tuple[bytes, str]] = []
+    with replacing(path, before_replace=lambda new: seen.append((new.read_bytes(), path.read_text()))) as out:
+        out.write(b"new")
+    assert seen == [(b"new", "old")]
+    assert path.read_text() == "new"
+
+
+def test_what_is_raised_before_replacing_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old")
+
+    def refuse(new: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"), replacing(path, before_replace=refuse) as out:
+        out.write(b"new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["out"]
