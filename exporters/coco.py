@@ -61,14 +61,14 @@ class CocoDocument:
         self._first = np.searchsorted(links.image_rows[self._order], np.arange(len(self.images) + 1))
 
     @classmethod
-    def open(cls, path: Path) -> CocoDocument:
-        """Read a COCO file; it stays open until ``close``.
+    def open(cls, path: Path, *, on_read: Callable[[int], object] = lambda size: None) -> CocoDocument:
+        """Read a COCO file; it stays open until ``close``. ``on_read`` hears of bytes read, for progress.
 
         Raises:
             CocoError: no such file, malformed JSON (with line and column), or no ``images`` or ``annotations`` list.
         """
         source = Source(path)
-        tables = read_tables(source)
+        tables = read_tables(source, on_read=on_read)
         if tables.is_list:
             raise CocoError(
                 f"{path}: line 1: a list stands where the COCO object is expected; if it is a list of detection "
@@ -88,13 +88,17 @@ class CocoDocument:
         columns = self._columns
         return Annotations(
             rows=rows,
-            keys=tuple(columns.other_ids.get(row) or str(columns.ids[row]) for row in rows.tolist()),
+            keys=tuple(self.annotation_key(row) for row in rows.tolist()),
             xywh=_view(columns.boxes, np.float64).reshape(-1, 4)[rows],
             category_rows=self._links.category_rows[rows],
             iscrowd=_view(columns.crowd, np.int8)[rows].astype(bool),
             has_mask=_view(columns.masked, np.int8)[rows].astype(bool),
             scores=_view(columns.scores, np.float64)[rows],
         )
+
+    def annotation_key(self, row: int) -> str:
+        """The id of one annotation as JSON text; ``null`` where absent."""
+        return self._columns.other_ids.get(row) or str(self._columns.ids[row])
 
     def raw_annotation(self, row: int) -> dict[str, Any]:
         """One annotation as written, parsed now; an empty dict where the element is no object."""
@@ -105,12 +109,19 @@ class CocoDocument:
         """The segmentation of one annotation as written, parsed now; None where absent."""
         return self.raw_annotation(row).get("segmentation")
 
-    def write(self, path: Path, edit: Callable[[int], Edit | None]) -> None:
+    def write(
+        self,
+        path: Path,
+        edit: Callable[[int], Edit | None],
+        *,
+        before_replace: Callable[[Path], None] | None = None,
+    ) -> None:
         """Write the document with the edits; all other bytes are those of the file that was read.
 
         Args:
             path: output; replaced in one step when it is complete. May be the input.
             edit: called once for each annotation row, in file order; None keeps the annotation.
+            before_replace: see ``exporters.files.replacing``.
 
         Raises:
             CocoError: the input was changed by someone since it was opened.
@@ -119,7 +130,7 @@ class CocoDocument:
         at = self._layout
         at.frame.check_unchanged()
         at.body.check_unchanged()
-        with replacing(path) as out:
+        with replacing(path, before_replace=before_replace) as out:
             at.frame.copy(0, at.hole[0], out)
             out.write(at.before)
             done = at.body_span[0]

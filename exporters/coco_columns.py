@@ -144,9 +144,8 @@ def _encodes(text: str) -> bool:
 
 
 def _side(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return int(value) if value > 0 and value == int(value) else None
+    number = _number(value)
+    return int(number) if math.isfinite(number) and number > 0 and number == int(number) else None
 
 
 def category_row(row: int, value: Any, problems: Problems) -> Category:

@@ -85,9 +85,9 @@ def _removals(found: list[Member]) -> list[tuple[int, int, str]]:
 def _area_is_free(text: str, place: dict[str, Member]) -> bool:
     """Whether the old area says nothing about a mask: absent, no positive number, or that of the box."""
     area, bbox = (json.loads(text[place[k].start : place[k].end]) if k in place else None for k in ("area", "bbox"))
-    if isinstance(area, bool) or not isinstance(area, int | float) or not (math.isfinite(area) and area > 0):
-        return True
     try:
+        if isinstance(area, bool) or not isinstance(area, int | float) or not (math.isfinite(area) and area > 0):
+            return True
         _, _, width, height = (float(value) for value in bbox or ())
         return math.isclose(area, width * height, rel_tol=1e-6, abs_tol=_AREA_ROUNDING)
     except (TypeError, ValueError, OverflowError):

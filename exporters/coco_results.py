@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from exporters.coco import CocoDocument, Layout, require
@@ -9,22 +10,25 @@ from exporters.coco_records import CocoError
 from exporters.coco_tables import Source, link, read_tables
 
 
-def open_results(results: Path, images_json: Path) -> CocoDocument:
+def open_results(
+    results: Path, images_json: Path, *, on_read: Callable[[int], object] = lambda size: None
+) -> CocoDocument:
     """Read results as a document: what it writes is the images file with the detections as its annotations.
 
-    Detections without id get one in file order: 1 to N where none has an id, else from the largest id on.
+    Detections without id get one in file order: 1 to N where none has an id, else from the largest id on. ``on_read``
+    hears of bytes read in both files, for progress.
 
     Raises:
         CocoError: no such file, malformed JSON, results that are no list, or no ``images`` in the images file.
     """
     body, frame = Source(results), Source(images_json)
-    found = read_tables(body)
+    found = read_tables(body, on_read=on_read)
     if not found.is_list:
         raise CocoError(
             f"{results}: line 1: results are a list of detections, this is an object; if it is a COCO file with "
             "annotations, give it alone (without --images-json)"
         )
-    tables = read_tables(frame, with_annotations=False)
+    tables = read_tables(frame, with_annotations=False, on_read=on_read)
     if tables.is_list:
         raise CocoError(f"{images_json}: line 1: a list stands where the COCO object with the images is expected")
     require(tables, frame, "images")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -80,15 +81,17 @@ class Tables:
     is_list: bool = False
 
 
-def read_tables(source: Source, *, with_annotations: bool = True) -> Tables:
-    """Read a COCO file (or a results list) once, in little memory.
+def read_tables(
+    source: Source, *, with_annotations: bool = True, on_read: Callable[[int], object] = lambda size: None
+) -> Tables:
+    """Read a COCO file (or a results list) once, in little memory. ``on_read`` hears of bytes read, for progress.
 
     Raises:
         CocoError: malformed JSON, or ``images``, ``annotations`` or ``categories`` that are no lists.
     """
     tables = Tables()
     try:
-        for item in scan(source.path, source.file):
+        for item in scan(source.path, source.file, on_read=on_read):
             if item.kind is Kind.ELEMENT and item.key in (None, "annotations"):
                 if with_annotations:
                     if "annotations" in tables.spans:

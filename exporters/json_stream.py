@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from pathlib import Path
@@ -48,26 +48,29 @@ class Item(NamedTuple):
     value: Any
 
 
-def scan(path: Path, file: BinaryIO, *, chunk: int = CHUNK) -> Iterator[Item]:
+def scan(
+    path: Path, file: BinaryIO, *, chunk: int = CHUNK, on_read: Callable[[int], object] = lambda size: None
+) -> Iterator[Item]:
     """Values of a JSON file in file order.
 
     Args:
         path: for messages.
         file: the open file, read from its start.
         chunk: bytes read at a time.
+        on_read: hears how many bytes were read, each time.
 
     Raises:
         JsonError: not JSON, not UTF-8, or too deeply nested; raised when the place is reached.
     """
     file.seek(0)
-    return _Scanner(path, file, chunk).document()
+    return _Scanner(path, file, chunk, on_read).document()
 
 
 class _Scanner:
     """The text around the place that is being read: ``text[at]`` is byte ``base + at`` of the file."""
 
-    def __init__(self, path: Path, file: BinaryIO, chunk: int) -> None:
-        self.path, self.file, self.chunk = path, file, chunk
+    def __init__(self, path: Path, file: BinaryIO, chunk: int, on_read: Callable[[int], object]) -> None:
+        self.path, self.file, self.chunk, self.on_read = path, file, chunk, on_read
         self.text, self.base, self.at = "", 0, 0
         self.eof = False
         self.ascii = True
@@ -177,6 +180,7 @@ class _Scanner:
         rest = self.text[self.at :]
         read = self.file.read(max(self.chunk, len(rest)))
         self.eof = not read
+        self.on_read(len(read))
         self.base += self.at
         self.text, self.at = rest + read.decode("latin-1"), 0
         self.ascii = self.text.isascii()

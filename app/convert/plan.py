@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from app.convert.progress import bar
 from app.convert.settings import Settings
 from app.errors import UsageError
 from labelers.photos import MissingPhoto, PhotoError, read_header
@@ -75,19 +76,26 @@ class Plan:
 
     def name(self, category_row: int) -> str:
         """The class name, or ``object`` where the annotation's category is unknown or nameless."""
-        name = self.document.categories[category_row].name if category_row >= 0 else ""
-        return name if name.strip() else UNKNOWN_NAME
+        return class_name(self.document.categories, category_row)
 
 
-def make_plan(settings: Settings) -> Plan:
+def class_name(categories: tuple[Category, ...], category_row: int) -> str:
+    """The name of a category row, or ``object`` where there is none (-1) or it is blank."""
+    name = categories[category_row].name if category_row >= 0 else ""
+    return name if name.strip() else UNKNOWN_NAME
+
+
+def make_plan(settings: Settings, *, quiet: bool = True) -> Plan:
     """Open the input and choose. Raises CocoError, UsageError."""
     from exporters.coco import CocoDocument
     from exporters.coco_results import open_results
 
-    if settings.images_json is not None:
-        document = open_results(settings.source, settings.images_json)
-    else:
-        document = CocoDocument.open(settings.source)
+    size = sum(path.stat().st_size for path in (settings.source, settings.images_json) if path and path.is_file())
+    with bar(total=size, unit="B", what="reading", quiet=quiet, delay=2.0, scale=True) as progress:
+        if settings.images_json is not None:
+            document = open_results(settings.source, settings.images_json, on_read=progress.update)
+        else:
+            document = CocoDocument.open(settings.source, on_read=progress.update)
     wanted = _wanted(settings.categories, document.categories)
     state = np.full(document.annotation_count, State.NO_IMAGE, np.uint8)
     image_of = np.full(document.annotation_count, -1, np.int64)

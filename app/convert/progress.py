@@ -6,8 +6,13 @@ import sys
 from typing import Any
 
 
-def bar(*, total: int, unit: str, what: str, quiet: bool, done: int = 0, delay: float = 0.0) -> Any:
-    """A tqdm bar. In a log file it writes a line now and then instead of repainting ten times a second."""
+def bar(
+    *, total: int, unit: str, what: str, quiet: bool, done: int = 0, delay: float = 0.0, scale: bool = False
+) -> Any:
+    """A tqdm bar. In a log file it writes a line now and then instead of repainting ten times a second.
+
+    ``delay``: seconds in which nothing is shown; ``scale``: numbers with k, M, G.
+    """
     from tqdm import tqdm
 
     return tqdm(
@@ -18,6 +23,7 @@ def bar(*, total: int, unit: str, what: str, quiet: bool, done: int = 0, delay: 
         file=sys.stderr,
         disable=quiet,
         delay=delay,
+        unit_scale=scale,
         mininterval=0.2 if sys.stderr.isatty() else 10.0,
         dynamic_ncols=True,
         # photos/s even when it is less than one; tqdm would turn to s/photo

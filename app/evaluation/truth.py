@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from app.convert.plan import class_name
 from app.errors import UsageError
 from exporters import masks
 from exporters.coco import CocoDocument
@@ -81,7 +82,7 @@ def read_truth(document: CocoDocument, images: Path, image_row: int, *, exif: Ex
     kept = np.array([k for k, _ in found], np.intp)
     xywh = annotations.xywh[kept]
     category_rows = annotations.category_rows[kept]
-    names = tuple(document.categories[int(row)].name if row >= 0 else "object" for row in category_rows)
+    names = tuple(class_name(document.categories, int(row)) for row in category_rows)
     boxes = Boxes(frame.boxes_to_upright(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)), names)
     return Truth(
         image_row=image_row,

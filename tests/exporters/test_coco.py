@@ -51,6 +51,27 @@ def test_an_unedited_document_is_copied_byte_for_byte(tmp_path: Path) -> None:
     assert written(save(tmp_path, ODD), lambda row: None) == ODD
 
 
+def test_every_byte_that_is_read_is_told(tmp_path: Path) -> None:
+    path = save(tmp_path, ODD)
+    sizes: list[int] = []
+    CocoDocument.open(path, on_read=sizes.append).close()
+    assert sum(sizes) == path.stat().st_size
+
+
+def test_numbers_beyond_all_floats_are_no_sizes_and_no_areas(tmp_path: Path) -> None:
+    huge = "9" * 400
+    path = save(
+        tmp_path,
+        f'{{"images": [{{"id": 1, "file_name": "a", "width": {huge}, "height": 5}}], "categories": [],'
+        f' "annotations": [{{"id": 1, "image_id": 1, "bbox": [0, 0, 2, {huge}], "area": {huge}}}]}}',
+    )
+    with CocoDocument.open(path) as document:
+        assert (document.images[0].width, document.images[0].height) == (None, 5)
+        assert document.annotations(0).xywh[0, 3] == math.inf
+    # such an area is left alone: it can't be compared with the box
+    assert json.loads(written(path, lambda row: Edit(area=3)))["annotations"][0]["area"] == int(huge)
+
+
 def test_columns_of_an_odd_document(tmp_path: Path) -> None:
     with CocoDocument.open(save(tmp_path, ODD)) as document:
         assert [(i.key, i.file_name, i.width, i.height) for i in document.images] == [
