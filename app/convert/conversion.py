@@ -33,7 +33,7 @@ def convert(settings: Settings, *, labeler: Labeler | None = None, quiet: bool =
     what an earlier or this run has finished is kept whatever is raised.
     """
     _refuse_to_lose(settings)
-    plan = make_plan(settings)  # before the journal, so that a wrong option leaves nothing behind
+    plan = make_plan(settings, quiet=quiet)  # before the journal, so that a wrong option leaves nothing behind
     labeler = labeler or build(
         settings.labeler,
         model=settings.model,
@@ -48,7 +48,10 @@ def convert(settings: Settings, *, labeler: Labeler | None = None, quiet: bool =
         # relative, so that a folder may be moved with its journal
         "images": os.path.relpath(plan.images, settings.output.parent),
     }
-    with Journal.open(journal_path(settings.output), fingerprint=fingerprint, overwrite=settings.overwrite) as journal:
+    with (
+        plan.document,
+        Journal.open(journal_path(settings.output), fingerprint=fingerprint, overwrite=settings.overwrite) as journal,
+    ):
         earlier = _finished_in_place(settings, journal)
         if earlier is not None:
             journal.remove()
@@ -58,28 +61,27 @@ def convert(settings: Settings, *, labeler: Labeler | None = None, quiet: bool =
         with bar(total=len(plan.todo), done=resumed, unit="photos", what="converting", quiet=quiet) as progress:
             label(plan, waiting, labeler, journal, on_photo=progress.update)
         ledger = tally(plan, journal)
-        summary = summarise(plan, ledger, spec=labeler.spec, resumed=resumed, written=True)
-        if settings.report is not None:
-            from app.reports import write_report
+        spec = labeler.spec
 
-            write_report(settings.report, plan, ledger, journal, summary)
+        def finish(digest: str, filled: int) -> Summary:
+            """All that has to be safe before an input may be replaced in place."""
+            found = summarise(plan, ledger, spec=spec, resumed=resumed, filled=filled, written=True)
+            if settings.report is not None:
+                from app.reports import write_report
+
+                write_report(settings.report, plan, ledger, journal, found)
+            journal.append(_WRITTEN, {"sha256": digest, "summary": found.as_dict()})
+            return found
+
         with bar(total=len(plan.state), unit="annotations", what="writing", quiet=quiet, delay=2.0) as progress:
-            write(
-                plan,
-                journal,
-                labeler.spec,
-                before_replace=lambda digest: journal.append(
-                    _WRITTEN, {"sha256": digest, "summary": summary.as_dict()}
-                ),
-                on_annotation=progress.update,
-            )
+            summary = write(plan, journal, spec, finish=finish, on_annotation=progress.update)
         journal.remove()
     return summary
 
 
 def check(settings: Settings, *, quiet: bool = True) -> Summary:
     """The dry run: what would be converted, and what is known to fail, from the boxes and the photos' headers."""
-    plan = make_plan(settings)
+    plan = make_plan(settings, quiet=quiet)
     state = plan.state.copy()
     reasons, notes, mismatched = {}, {}, set()
     with bar(total=len(plan.todo), unit="photos", what="checking", quiet=quiet) as progress:

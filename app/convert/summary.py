@@ -15,7 +15,7 @@ from labelers.protocol import LabelerSpec
 
 _SHOWN = 20
 
-_WORDS = {
+WORDS = {
     State.TODO: "would be converted",
     State.CONVERTED: "converted",
     State.KEPT: "kept: they have a mask (--redo makes new ones)",
@@ -85,12 +85,15 @@ class Summary:
         return Summary(**known)
 
 
-def summarise(plan: Plan, ledger: Ledger, *, spec: LabelerSpec | None, resumed: int = 0, written: bool) -> Summary:
-    """Count and list."""
+def summarise(
+    plan: Plan, ledger: Ledger, *, spec: LabelerSpec | None, resumed: int = 0, filled: int = 0, written: bool
+) -> Summary:
+    """Count and list. ``filled``: masks whose holes the polygons could not keep."""
     settings, document = plan.settings, plan.document
     scores = ledger.score[ledger.state == State.CONVERTED]
     unreadable = {int(plan.image_of[row]) for row in np.flatnonzero(ledger.state == State.NO_PHOTO)}
     notes = [f"photo {document.images[row].file_name!r}: {text}" for row, text in ledger.notes.items()]
+    holes = f"{filled:,} masks with holes became outer polygons; use --format rle to keep the holes"
     wrong = [text for row, text in zip(ledger.notes, notes, strict=True) if row in ledger.mismatched]
     return Summary(
         source=str(settings.source),
@@ -107,7 +110,12 @@ def summarise(plan: Plan, ledger: Ledger, *, spec: LabelerSpec | None, resumed: 
         mean_score=round(float(scores.mean()), 4) if len(scores) else None,
         problems=_problems(plan, ledger),
         mismatches=tuple(wrong),
-        notes=(*plan.notes, *document.problems, *(note for note in notes if note not in set(wrong))),
+        notes=(
+            *plan.notes,
+            *document.problems,
+            *([holes] if filled else []),
+            *(text for row, text in zip(ledger.notes, notes, strict=True) if row not in ledger.mismatched),
+        ),
     )
 
 
@@ -122,18 +130,17 @@ def _problems(plan: Plan, ledger: Ledger) -> tuple[Problem, ...]:
             if image_row in unreadable:
                 continue
             unreadable.add(image_row)
-        if image_row < 0:
-            key, image, file = _key(document.raw_annotation(row).get("id")), None, None
-        else:
-            annotations = document.annotations(image_row)
-            key = annotations.keys[int(np.flatnonzero(annotations.rows == row)[0])]
-            image, file = document.images[image_row].key, document.images[image_row].file_name
-        found.append(Problem(key, image, file, state.name.lower(), ledger.reasons[row]))
+        image = document.images[image_row] if image_row >= 0 else None
+        found.append(
+            Problem(
+                annotation=document.annotation_key(row),
+                image=image.key if image else None,
+                file=image.file_name if image else None,
+                outcome=state.name.lower(),
+                reason=ledger.reasons[row],
+            )
+        )
     return tuple(found)
-
-
-def _key(value: Any) -> str:
-    return json.dumps(value)
 
 
 def print_summary(summary: Summary, *, as_json: bool, quiet: bool, verbose: bool, out: IO[str], err: IO[str]) -> None:
@@ -157,7 +164,7 @@ def in_words(summary: Summary, *, shown: int | None) -> str:
     for state in State:
         n = summary.annotations.get(state.name.lower(), 0)
         if n:
-            lines.append(f"  {n:>9,}  {_WORDS[state]}")
+            lines.append(f"  {n:>9,}  {WORDS[state]}")
     if summary.mean_score is not None:
         lines.append(f"  mean score {summary.mean_score:.3f}")
     if summary.photos["resumed"]:

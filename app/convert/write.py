@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from app.convert.plan import Plan, State
 from app.convert.result import PhotoResult
+from app.convert.summary import Summary
 from exporters import masks
 from exporters.coco import Edit
 from labelers.journal import Journal
@@ -26,37 +25,38 @@ def write(
     journal: Journal,
     spec: LabelerSpec,
     *,
-    before_replace: Callable[[str], None],
+    finish: Callable[[str, int], Summary],
     on_annotation: Callable[[], None] = lambda: None,
-) -> None:
+) -> Summary:
     """Write the output beside its place, then move it there: a reader never sees half a file.
 
-    ``before_replace`` hears the SHA-256 of the finished file before it takes its place. ``on_annotation`` is
-    called for each annotation. Raises OSError (disk full), and then the old file is untouched.
+    ``finish`` hears the SHA-256 of the finished file and how many masks lost their holes, before the file takes its
+    place; its summary is returned. ``on_annotation`` is called for each annotation. Raises OSError (disk full), and
+    then the old file is untouched.
     """
-    output = plan.settings.output
-    staged = output.with_name(f".{output.name}.new")
+    settings = plan.settings
     photo = _photo_reader(journal)
+    untouched = None if settings.provenance else Edit(provenance={})  # what an earlier run left is taken out too
+    filled = 0
+    summaries: list[Summary] = []
 
     def edit(row: int) -> Edit | None:
+        nonlocal filled
         on_annotation()
         if plan.state[row] != State.TODO:
-            return None
+            return untouched
         result = photo(str(plan.image_of[row]))
         k = result.rows.index(row)
         mask = result.masks[k]
-        return None if mask is None else make_edit(plan, row, mask, score=result.scores[k], spec=spec)
+        if mask is None:
+            return untouched
+        filled += settings.form == "polygon" and masks.has_holes(mask)
+        return make_edit(plan, row, mask, score=result.scores[k], spec=spec)
 
-    try:
-        plan.document.write(staged, edit)
-        before_replace(sha256(staged))
-        if output.exists():
-            shutil.copymode(output, staged)
-        staged.replace(output)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-    _sync_folder(output.parent)
+    plan.document.write(
+        settings.output, edit, before_replace=lambda path: summaries.append(finish(sha256(path), filled))
+    )
+    return summaries[0]
 
 
 def make_edit(plan: Plan, row: int, mask: RLE, *, score: float, spec: LabelerSpec) -> Edit:
@@ -70,9 +70,13 @@ def make_edit(plan: Plan, row: int, mask: RLE, *, score: float, spec: LabelerSpe
         if list(old.get("bbox") or ()) != [x0, y0, x1 - x0, y1 - y0]:
             bbox = (x0, y0, x1 - x0, y1 - y0)
             provenance["bbox"] = old.get("bbox")
+    segmentation = masks.to_coco(mask, form=settings.form, simplify=settings.simplify)
+    shown: RLE | None = mask
+    if isinstance(segmentation, list) and (settings.simplify or settings.form == "polygon"):
+        shown = masks.from_coco(segmentation, *mask["size"])  # other pixels than the mask's: corners or holes are gone
     return Edit(
-        segmentation=masks.to_coco(mask, form=settings.form, simplify=settings.simplify),
-        area=masks.area(mask),
+        segmentation=segmentation,
+        area=masks.area(shown or mask),
         # the area of a mask that is being replaced describes nothing any more
         force_area=settings.redo and not masks.is_empty(old.get("segmentation")),
         bbox=bbox,
@@ -99,17 +103,3 @@ def _photo_reader(journal: Journal) -> Callable[[str], PhotoResult]:
         return result
 
     return read
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut, where the system can."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)

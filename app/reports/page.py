@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 
 from app.convert.plan import State
-from app.convert.summary import _WORDS, Summary
+from app.convert.summary import WORDS, Summary
 from app.reports.colours import colour_of
 from app.reports.thumbnails import Thumbnail
 
@@ -52,7 +52,7 @@ def _counts(summary: Summary) -> Iterator[str]:
         n = summary.annotations.get(state.name.lower(), 0)
         if n:
             bad = " class=bad" if state >= State.EMPTY else ""
-            yield f"<li{bad}><b>{n:,}</b> {_text(_WORDS[state])}</li>"
+            yield f"<li{bad}><b>{n:,}</b> {_text(WORDS[state])}</li>"
 
 
 def _problems(summary: Summary) -> str:

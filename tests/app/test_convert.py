@@ -23,6 +23,7 @@ from app.convert.result import PhotoResult
 from app.convert.summary import Summary
 from app.errors import UsageError
 from exporters.masks import area, box_xyxy, decode, encode, from_coco
+from labelers.rows import Window, label_each
 
 
 def run(source: Path, *, labeler: FakeLabeler | None = None, **options: Any) -> tuple[Summary, dict[str, Any]]:
@@ -138,6 +139,17 @@ def test_provenance_can_be_left_out_and_taken_out(tmp_path: Path) -> None:
     assert after["annotations"][0]["openseed_label"]["labeler"] == "fake"
     _, after = run(source, provenance=False, overwrite=True)
     assert "openseed_label" not in after["annotations"][0]
+
+
+def test_provenance_of_an_earlier_run_is_taken_out_of_kept_and_failed_annotations_too(tmp_path: Path) -> None:
+    kept = annotation(1, 1, [5, 5, 20, 20], segmentation=[[5, 5, 9, 5, 9, 9]], openseed_label={"score": 1})
+    failed = annotation(2, 1, [5, 5, 0, 20], openseed_label={"score": 1})
+    source = dataset(tmp_path, [kept, failed])
+    assert [("openseed_label" in a) for a in run(source)[1]["annotations"]] == [True, True]
+    _, after = run(source, provenance=False, overwrite=True)
+    for before in (kept, failed):
+        del before["openseed_label"]
+    assert after["annotations"] == [kept, failed]
 
 
 def test_overlap_argmax_gives_each_pixel_to_the_higher_score(tmp_path: Path) -> None:
@@ -317,6 +329,37 @@ def test_polygons_can_be_simplified(tmp_path: Path) -> None:
     loose = run(source, simplify=1.5, overwrite=True)[1]["annotations"][0]
     assert len(loose["segmentation"][0]) < len(exact["segmentation"][0]) / 2
     assert coco_mask.iou([mask_of(loose)], [mask_of(exact)], [0])[0, 0] > 0.9
+
+
+class Rims(FakeLabeler):
+    """The box's rim, four pixels wide: a mask with a hole."""
+
+    def open(self, photo: Any) -> Any:
+        def rim(box: Any, name: str) -> Window:
+            x0, y0, x1, y1 = (int(value) for value in box)
+            mask = np.ones((y1 - y0, x1 - x0), bool)
+            mask[4:-4, 4:-4] = False
+            return Window(mask, x0, y0, 0.5)
+
+        class Opened:
+            def masks(self, boxes: Any, vocabulary: Any) -> Any:
+                return label_each(boxes, height=photo.height, width=photo.width, label=rim)
+
+        return Opened()
+
+
+def test_holes_that_polygons_cannot_keep_are_counted(tmp_path: Path) -> None:
+    source = dataset(tmp_path, [annotation(1, 1, [4, 4, 20, 20]), annotation(2, 1, [30, 10, 6, 6])])
+    summary, after = run(source, form="polygon", labeler=Rims())
+    assert [note for note in summary.notes if "holes" in note] == [
+        "1 masks with holes became outer polygons; use --format rle to keep the holes"
+    ]
+    # the area is that of what is written
+    assert [found["area"] for found in after["annotations"]] == [400, 36]
+    for form in ("auto", "rle"):
+        summary, after = run(source, form=form, labeler=Rims(), overwrite=True)
+        assert not [note for note in summary.notes if "holes" in note]
+        assert [found["area"] for found in after["annotations"]] == [400 - 144, 36]
 
 
 def test_a_photo_with_500_boxes_and_one_with_none(tmp_path: Path) -> None:
