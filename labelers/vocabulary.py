@@ -6,8 +6,11 @@ vocabulary files with lines ``name = a | b``) parses into ``Vocabulary``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+_COMMENT = re.compile(r"(?:^|\s)#.*")  # not the # of C# or #5
 
 
 class VocabularyError(ValueError):
@@ -74,8 +77,8 @@ class Vocabulary:
 
     @staticmethod
     def parse(text: str) -> Vocabulary:
-        """Read a vocabulary file: one class a line, ``#`` starts a comment, blank lines are skipped."""
-        lines = (line.split("#", 1)[0].strip() for line in text.splitlines())
+        """Read a vocabulary file: one class a line; ``#`` starts a comment at the start of a line or after a space."""
+        lines = (_COMMENT.sub("", line).strip() for line in text.splitlines())
         return Vocabulary(tuple(parse_line(line) for line in lines if line))
 
 

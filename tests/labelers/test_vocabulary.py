@@ -37,6 +37,12 @@ def test_a_file_has_comments_and_blank_lines() -> None:
     assert vocabulary.prompts("dog") == ("dog",)
 
 
+def test_a_hash_inside_a_word_is_no_comment() -> None:
+    vocabulary = Vocabulary.parse("C# logo = sharp | C#\nroom #5\n  # indented\nbolt#8\t#comment")
+    assert vocabulary.names == ("C# logo", "room", "bolt#8")
+    assert vocabulary.prompts("C# logo") == ("sharp", "C#")
+
+
 def test_an_unknown_name_is_its_own_prompt() -> None:
     assert Vocabulary().prompts("zebra") == ("zebra",)
 
