@@ -12,6 +12,10 @@ LABELERS: tuple[LabelerName, ...] = get_args(LabelerName)
 """The names that ``build_labeler`` knows; the first is the default of every command."""
 
 
+class UnknownDevice(ValueError):
+    """The model can't run there on this machine; the message says why."""
+
+
 class UnknownLabeler(ValueError):
     """There is no labeler of this name; the message lists those there are."""
 
@@ -37,7 +41,7 @@ def build_labeler(
         zoom: decode small boxes from an enlarged crop.
         batch_size: boxes decoded in one pass, None for the labeler's own choice.
 
-    Raises ``UnknownLabeler``, and whatever loading the model raises.
+    Raises ``UnknownLabeler``, ``UnknownDevice``, and whatever loading the model raises.
     """
     if name == "rectangle":
         from labelers.rectangle import RectangleLabeler
@@ -48,6 +52,7 @@ def build_labeler(
 
         return GrabCutLabeler()
     if name == "conditioned":
+        _check_device(device)
         from labelers.conditioned import CHUNK, ConditionedLabeler
 
         return ConditionedLabeler.from_model(
@@ -59,3 +64,16 @@ def build_labeler(
             chunk=batch_size or CHUNK,
         )
     raise UnknownLabeler(f"there is no labeler {name!r}; choose one of {', '.join(LABELERS)}")
+
+
+def _check_device(device: str) -> None:
+    """Before the model is read, which takes longer. Raises ``UnknownDevice``."""
+    import torch
+
+    if device == "auto":
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the kind depends on how torch was built
+        said = str(error).strip().partition("\n")[0]
+        raise UnknownDevice(f"--device {device!r} can't be used here ({said}); use auto, cpu or cuda") from error

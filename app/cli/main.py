@@ -74,6 +74,7 @@ USER_ERRORS = (
     ("app.errors", "UsageError"),
     ("app.training.settings", "SettingsError"),
     ("exporters.coco", "CocoError"),
+    ("labelers.build", "UnknownDevice"),
     ("labelers.journal", "JournalError"),
     ("labelers.photos", "PhotoError"),
     ("labelers.vocabulary", "VocabularyError"),
@@ -91,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(name, words[1:])
         return _overview(words)
     except KeyboardInterrupt:
-        print("\nInterrupted. Finished work is kept: run the same command again to go on.", file=sys.stderr)
+        again = "the same command again, without --overwrite," if "--overwrite" in words else "the same command again"
+        print(f"\nInterrupted. Finished work is kept: run {again} to go on.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output went away (`| head`); flushing at exit must not fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -175,6 +175,27 @@ def test_options_that_contradict_each_other(tmp_path: Path, capsys: pytest.Captu
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data.json", "photo1.png"]
 
 
+def test_a_device_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = many(tmp_path, photos=1, boxes=1)
+    assert main(["convert-boxes", str(source), "--device", "gpu"]) == 2
+    assert "--device 'gpu' can't be used here" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.json", "photo1.png"]
+
+
+def test_an_interrupted_command_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(args: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.cli.convert_boxes.run", interrupted)
+    assert main(["convert-boxes", "a.json"]) == 130
+    assert "run the same command again to go on" in capsys.readouterr().err
+    # which would throw away what is finished
+    assert main(["convert-boxes", "a.json", "--overwrite"]) == 130
+    assert "again, without --overwrite, to go on" in capsys.readouterr().err
+
+
 def test_a_bug_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError("a bug, not the user's fault")

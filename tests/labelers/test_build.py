@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from labelers.build import LABELERS, UnknownLabeler, build_labeler
+from labelers.build import LABELERS, UnknownDevice, UnknownLabeler, build_labeler
 from labelers.grabcut import GrabCutLabeler
 from labelers.rectangle import RectangleLabeler
 
@@ -32,9 +32,10 @@ def test_the_model_gets_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
             return "the model"
 
     module = ModuleType("labelers.conditioned")
-    module.ConditionedLabeler = ConditionedLabeler  # type: ignore[attr-defined]
+    module.ConditionedLabeler, module.CHUNK = ConditionedLabeler, 16  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "labelers.conditioned", module)
-    built = build_labeler(model="swin-t", weights=Path("w.pt"), device="cpu", context="joint", zoom=False)
+    options = {"model": "swin-t", "weights": Path("w.pt"), "device": "cpu", "context": "joint", "zoom": False}
+    built = build_labeler(**options, batch_size=3)
     assert built == "the model"
     assert asked == {
         "model_name": "swin-t",
@@ -42,7 +43,16 @@ def test_the_model_gets_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
         "device": "cpu",
         "context": "joint",
         "zoom": False,
+        "chunk": 3,
     }
+    build_labeler(**options)
+    assert asked["chunk"] == 16
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named_before_anything_is_loaded(device: str) -> None:
+    with pytest.raises(UnknownDevice, match=f"{device}.*use auto, cpu or cuda"):
+        build_labeler(model="no such model either", device=device)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
