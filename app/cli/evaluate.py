@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from labelers.protocol import Labeler
 
 LABELERS = ("conditioned", "rectangle", "ellipse", "grabcut")
+PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     refuse_other_formats(args.source)
     if args.images is not None and not args.images.is_dir():
         raise UsageError(f"--images {args.images} is not a folder; give the folder that holds the photos")
+    _check_plot(args.plot)
     document = CocoDocument.open(args.source)
     rows = image_rows(document, args.limit)
     images, _ = photo_folder(
@@ -82,7 +84,17 @@ def run(args: argparse.Namespace) -> int:
         plot(
             results, args.plot, title=f"{args.source.name}: masks from given boxes, {results[0].instances:,} instances"
         )
-    return 1 if results[0].skipped else 0
+    return 1 if any(result.skipped for result in results) else 0
+
+
+def _check_plot(path: Path | None) -> None:
+    """Before hours of measuring, not after. Raises UsageError."""
+    from app.errors import UsageError
+
+    if path is not None and path.suffix.lower() not in PLOT_SUFFIXES:
+        raise UsageError(f"--plot {path}: the name must end in one of {', '.join(PLOT_SUFFIXES)}")
+    if path is not None and not path.resolve().parent.is_dir():
+        raise UsageError(f"the folder {path.resolve().parent} does not exist; make it, or choose another --plot")
 
 
 def _names(text: str) -> list[str]:

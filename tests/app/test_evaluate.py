@@ -259,6 +259,13 @@ def test_the_command(halves: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "photo2.png" in shown
 
 
+def test_a_photo_that_only_one_labeler_has_to_decode(halves: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = halves.parent / "photo2.png"
+    photo.write_bytes(photo.read_bytes()[:-200])
+    assert main(["evaluate", str(halves), "--labeler", "rectangle,grabcut", "-q", "--quick"]) == 1
+    assert "not measured" in capsys.readouterr().out
+
+
 def test_the_command_refuses_what_cannot_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     boxes_only = str(dataset(tmp_path, [annotation(1, 1, [5, 5, 20, 20])]))
     empty = str(dataset(tmp_path / "empty", []))
@@ -268,6 +275,8 @@ def test_the_command_refuses_what_cannot_be_measured(tmp_path: Path, capsys: pyt
         ([boxes_only, "--labeler", "rectangl"], "no labeler 'rectangl'"),
         ([boxes_only, "--labeler", ","], "at least one"),
         ([str(tmp_path)], "folder"),
+        ([boxes_only, "--plot", "iou.xyz"], "must end in one of .png"),
+        ([boxes_only, "--plot", str(tmp_path / "none" / "iou.png")], "does not exist"),
     ):
         assert main(["evaluate", "-q", *words]) == 2
         assert message in capsys.readouterr().err
