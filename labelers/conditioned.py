@@ -11,8 +11,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -51,6 +52,7 @@ class ConditionedLabeler:
         context: what the boxes of a photo see of each other; only ``SOLO`` keeps them independent.
         zoom: decode boxes that are small at network scale from an enlarged crop around them.
         chunk: conditions decoded in one pass of the solo context; another number can change masks by rounding.
+        mirror: decode the mirror image too and average the logits: a better mask for twice the time.
     """
 
     def __init__(
@@ -62,14 +64,16 @@ class ConditionedLabeler:
         context: Context = Context.SOLO,
         zoom: bool = True,
         chunk: int = CHUNK,
+        mirror: bool = False,
     ) -> None:
         self.model = model.eval()
+        self.mirror = mirror
         self.context = context
         self.chunk = chunk
         self.zoom = zoom and context is Context.SOLO
         self.spec = LabelerSpec(
             name=name,
-            version=f"{version}-{context.value}{'-zoom' if self.zoom else ''}",
+            version=f"{version}-{context.value}{'-zoom' if self.zoom else ''}{'-mirror' if mirror else ''}",
             needs_boxes=True,
             uses_names=True,
         )
@@ -187,9 +191,10 @@ class ConditionedOpened:
         height, width = self.pixels.shape[:2]
         if view.zoomed:
             image, size = crop_resized(self.pixels, view.window, model.config.zoom_side)
-            features = model.encode_image([image], sizes=[size])
         else:
-            features = model.encode_image([resize(self.pixels, _base_size(model, height, width))])
+            image, size = resize(self.pixels, _base_size(model, height, width)), _base_size(model, height, width)
+        images = [image, _mirrored(image, size)] if self.labeler.mirror else [image]
+        features = model.encode_image(images, sizes=[size] * len(images))
         with self._lock:
             self._encoded[view] = features
             while len(self._encoded) > KEPT_VIEWS:
@@ -216,19 +221,22 @@ class ConditionedOpened:
         labels: Sequence[int],
         step: int,
     ) -> Tensor:
-        """Mask logits [n, h, w] on the stride-4 grid of the window."""
+        """Mask logits [1 or 2, n, h, w] on the stride-4 grid of the window, and of its mirror image if wanted."""
         model = self.labeler.model
         size = features.sizes[0]
         scale = np.array([size[1] / (window.x1 - window.x0), size[0] / (window.y1 - window.y0)] * 2, np.float32)
         network = (boxes - np.array([window.x0, window.y0] * 2, np.float32)) * scale
         spare = step - len(boxes)
-        rows = torch.from_numpy(np.pad(network, ((0, spare), (0, 0)), mode="edge")).to(model.device)
+        network = np.pad(network, ((0, spare), (0, 0)), mode="edge")
+        sides = [network, _mirrored_boxes(network, size[1])] if self.labeler.mirror else [network]
+        rows = torch.from_numpy(np.stack(sides)).to(model.device)
         index = torch.tensor([*labels, *[labels[-1]] * spare], device=model.device)
         # one row of text for each condition, so that the shapes don't tell how many names the photo has
         solo = self.labeler.context is Context.SOLO
         rows_text, index = (text[index], torch.arange(step, device=model.device)) if solo else (text, index)
-        out = model.masks_for_boxes(features, rows[None], rows_text, index[None], context=self.labeler.context)
-        return out.masks[0, : len(boxes)]
+        index = index.expand(len(sides), -1)
+        out = model.masks_for_boxes(features, rows, rows_text, index, context=self.labeler.context)
+        return out.masks[:, : len(boxes)]
 
     def _answers(
         self, features: ImageFeatures, window: Window, boxes: NDArray[np.float32], logits: Tensor
@@ -239,14 +247,30 @@ class ConditionedOpened:
         output = (window.y1 - window.y0, window.x1 - window.x0)
         local = np.array(places, np.int64) - np.array([window.x0, window.y0] * 2)
         local = np.clip(local, 0, np.array([output[1], output[0]] * 2))
-        maps = iterate_windows(logits, padded=features.padded, size=features.sizes[0], output=output, boxes=local)
+        maps = partial(iterate_windows, padded=features.padded, size=features.sizes[0], output=output)
+        sides = [maps(logits[0], boxes=local)]
+        if self.labeler.mirror:
+            mirrored = _mirrored_boxes(local, output[1])
+            sides.append(part.flip(-1) for part in maps(logits[1], boxes=mirrored))
         answers: list[_Answer] = []
-        for part, (x0, y0, _, _), box in zip(maps, local.tolist(), boxes, strict=True):
-            probability = part.sigmoid().float().cpu().numpy()
+        for *parts, (x0, y0, _, _), box in zip(*sides, local.tolist(), boxes, strict=True):
+            probability = torch.stack(parts).mean(dim=0).sigmoid().float().cpu().numpy()
             left, top = x0 + window.x0, y0 + window.y0
             mask = probability > fitting_level(probability, box, left, top)
             answers.append(_Answer(mask, left, top, quality(probability, mask, box, left, top)))
         return answers
+
+
+def _mirrored(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The part of a network input that shows the photo, left and right exchanged; padding stays where it is."""
+    out = image.copy()
+    out[:, : size[1]] = image[:, : size[1]][:, ::-1]
+    return out
+
+
+def _mirrored_boxes(xyxy: NDArray[Any], width: int) -> NDArray[Any]:
+    """Boxes [N, 4] in the mirror image."""
+    return np.stack((width - xyxy[:, 2], xyxy[:, 1], width - xyxy[:, 0], xyxy[:, 3]), axis=1)
 
 
 def _base_size(model: OpenSeeD, height: int, width: int) -> tuple[int, int]:
