@@ -26,6 +26,7 @@ UNKNOWN_NAME = "object"
 """What an annotation is called whose category is not in the file."""
 
 _PROBED = 50
+_FEW = 5  # so many photos may be missing without the folder being wrong
 _USUAL_FOLDERS = ("images", "imgs", "photos", "data", "../images", "JPEGImages", "../JPEGImages")
 
 
@@ -194,10 +195,12 @@ def photo_folder(given: Path | None, beside: Path, file_names: Iterable[str]) ->
     Returns the folder, and a note where it was not asked for.
 
     Raises:
-        UsageError: none of the first photos is there, but they are in another usual place.
+        UsageError: none of the first photos is there, but they are in another usual place; or there are more than a
+            few, and not one is there (a wrong folder, a disk that is not mounted).
     """
     folder = given or beside
-    probe = list(islice(file_names, _PROBED))
+    names = iter(file_names)
+    probe = list(islice(names, _PROBED))
     if not probe or _any_there(folder, probe):
         return folder, None
     inner = beside / "images"
@@ -209,6 +212,12 @@ def photo_folder(given: Path | None, beside: Path, file_names: Iterable[str]) ->
             raise UsageError(
                 f"photo {probe[0]!r} is not in {folder}, but the photos seem to be in {other}; use --images {other}"
             )
+    rest = list(names)
+    if len(probe) + len(rest) > _FEW and not _any_there(folder, rest):
+        raise UsageError(
+            f"not one of the {len(probe) + len(rest):,} photos is in {folder} (the first is {probe[0]!r}); "
+            "give their folder with --images"
+        )
     return folder, None
 
 

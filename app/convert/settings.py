@@ -66,6 +66,8 @@ class Settings:
         report = options.get("report")
         if report is not None and report.resolve() in {target, *inputs}:
             raise UsageError(f"--report {report} would replace the data; choose another name")
+        if report is not None and report.is_dir():
+            raise UsageError(f"--report {report} is a folder; it needs the name of a file, such as report.html")
         if report is not None and not report.resolve().parent.is_dir():
             raise UsageError(
                 f"the folder {report.resolve().parent} does not exist; make it, or choose another --report"

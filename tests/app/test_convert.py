@@ -278,6 +278,18 @@ def test_photos_are_found_in_images_beside_the_json_and_elsewhere_by_advice(tmp_
     assert any(str(inner) in note for note in summary.notes)
 
 
+def test_a_folder_without_any_of_the_photos_is_refused(tmp_path: Path) -> None:
+    source = many(tmp_path / "set", photos=8, boxes=1)
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UsageError, match=r"not one of the 8 photos is in .*other.*--images"):
+        run(source, images=tmp_path / "other")
+    assert sorted(path.suffix for path in source.parent.iterdir()) == [".json", *[".png"] * 8]
+    # one is enough, be it the last
+    source.with_name("photo8.png").rename(tmp_path / "other" / "photo8.png")
+    summary, _ = run(source, images=tmp_path / "other")
+    assert summary.annotations == {"converted": 1, "no_photo": 7}
+
+
 def test_an_existing_output_is_never_replaced_unasked(tmp_path: Path) -> None:
     source = many(tmp_path, photos=2, boxes=2)
     run(source)

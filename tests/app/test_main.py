@@ -167,6 +167,7 @@ def test_options_that_contradict_each_other(tmp_path: Path, capsys: pytest.Captu
         (["--images", str(tmp_path / "no")], "--images"),
         (["--images", source], "not a folder"),
         (["--report", source], "would replace"),
+        (["--report", str(tmp_path)], "is a folder"),
         (["--categories", "nobody"], "no category 'nobody'"),
         (["--images-json", source], "list of detections"),
     ):
