@@ -11,6 +11,7 @@ is right, so a write that was cut at any byte is noticed. Only the place of each
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -176,8 +177,9 @@ def _open_locked(path: Path) -> IO[bytes]:
             raise JournalBusy(f"{path}: another run is writing to it; wait until that one ends") from error
         except OSError:  # a file system without locks (some network drives)
             return stream
-        if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-            return stream
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return stream
         stream.close()  # the run that held the lock finished and removed the file meanwhile: take the new one
 
 
