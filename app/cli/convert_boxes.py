@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from app.convert.settings import Settings
@@ -123,6 +123,18 @@ def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
     )
 
 
+def labeler_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What ``add_labeler_arguments`` declared, as arguments of ``Settings.of``."""
+    return {
+        "labeler": args.labeler,
+        "model": args.model,
+        "weights": args.weights,
+        "device": args.device,
+        "batch_size": args.batch_size,
+        "prompts": tuple(args.prompt),
+    }
+
+
 def run(args: argparse.Namespace) -> int:
     from app.convert import check, convert
     from app.convert.summary import print_summary
@@ -158,12 +170,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
         overwrite=args.overwrite,
         images_json=args.images_json,
         report=args.report,
-        labeler=args.labeler,
-        model=args.model,
-        weights=args.weights,
-        device=args.device,
-        batch_size=args.batch_size,
-        prompts=tuple(args.prompt),
+        **labeler_options(args),
         redo=args.redo,
         categories=tuple(args.categories),
         limit=args.limit,

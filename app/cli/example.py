@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from app.cli.convert_boxes import add_labeler_arguments
+from app.cli.convert_boxes import add_labeler_arguments, labeler_options
 
 _FILES = ("README.md", "boxes.json", "truth.json", "photos")
 
@@ -36,12 +36,7 @@ def run(args: argparse.Namespace) -> int:
         output=None,
         report=args.folder / "report.html",
         overwrite=args.overwrite,
-        labeler=args.labeler,
-        model=args.model,
-        weights=args.weights,
-        device=args.device,
-        batch_size=args.batch_size,
-        prompts=tuple(args.prompt),
+        **labeler_options(args),
     )
     summary = convert(settings, quiet=args.quiet)
     print_summary(summary, as_json=False, quiet=args.quiet, verbose=False, out=sys.stdout, err=sys.stderr)
