@@ -111,6 +111,6 @@ def test_names_that_documents_put_into_a_file_are_there() -> None:
     missing = [
         f"{name} in {path}"
         for name, path in found
-        if not re.search(rf"^\s*(?:def |class |async def )?{name}\b", path.read_text(), re.MULTILINE)
+        if not re.search(rf"^\s*(?:def |class |async def |self\.)?{name}\b", path.read_text(), re.MULTILINE)
     ]
     assert not missing
