@@ -42,7 +42,9 @@ def _record() -> Record:
     y, x = np.mgrid[:96, :96]
     disc = ((x - 48) ** 2 + (y - 44) ** 2 < 24**2).astype(np.uint8)
     image = np.where(disc[..., None] > 0, np.uint8(220), np.uint8(30)) * np.ones(3, np.uint8)
-    return Record(image, np.array([[24, 20, 72, 68]], np.float32), np.array([1]), lambda k: disc, np.ones(1, np.float32))
+    return Record(
+        image, np.array([[24, 20, 72, 68]], np.float32), np.array([1]), lambda k: disc, np.ones(1, np.float32)
+    )
 
 
 def _batches(start: int) -> Iterator[ConditionedBatch]:
