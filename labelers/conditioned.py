@@ -28,7 +28,7 @@ from labelers.threshold import fitting_level
 from labelers.vocabulary import Vocabulary
 from labelers.windows import touched
 from openseed_core.conditioning import Context
-from openseed_core.model import ImageFeatures, OpenSeeD
+from openseed_core.model import Conditioned, ImageFeatures, OpenSeeD
 from openseed_core.preprocess import crop_resized, resize, shortest_edge_size
 from openseed_core.resample import iterate_windows
 from openseed_core.zoom import Window, window_for
@@ -52,7 +52,8 @@ class ConditionedLabeler:
         context: what the boxes of a photo see of each other; only ``SOLO`` keeps them independent.
         zoom: decode boxes that are small at network scale from an enlarged crop around them.
         chunk: conditions decoded in one pass of the solo context; another number can change masks by rounding.
-        mirror: decode the mirror image too and average the logits: a better mask for twice the time.
+        mirror: decode the mirror image too and average the logits: a better mask for more time. None: as the model's
+            configuration says.
     """
 
     def __init__(
@@ -64,16 +65,16 @@ class ConditionedLabeler:
         context: Context = Context.SOLO,
         zoom: bool = True,
         chunk: int = CHUNK,
-        mirror: bool = False,
+        mirror: bool | None = None,
     ) -> None:
         self.model = model.eval()
-        self.mirror = mirror
+        self.mirror: bool = model.config.mirror if mirror is None else mirror
         self.context = context
         self.chunk = chunk
         self.zoom = zoom and context is Context.SOLO
         self.spec = LabelerSpec(
             name=name,
-            version=f"{version}-{context.value}{'-zoom' if self.zoom else ''}{'-mirror' if mirror else ''}",
+            version=f"{version}-{context.value}{'-zoom' if self.zoom else ''}{'-mirror' if self.mirror else ''}",
             needs_boxes=True,
             uses_names=True,
         )
@@ -194,7 +195,7 @@ class ConditionedOpened:
         else:
             image, size = resize(self.pixels, _base_size(model, height, width)), _base_size(model, height, width)
         images = [image, _mirrored(image, size)] if self.labeler.mirror else [image]
-        features = model.encode_image(images, sizes=[size] * len(images))
+        features: ImageFeatures = model.encode_image(images, sizes=[size] * len(images))
         with self._lock:
             self._encoded[view] = features
             while len(self._encoded) > KEPT_VIEWS:
@@ -235,7 +236,7 @@ class ConditionedOpened:
         solo = self.labeler.context is Context.SOLO
         rows_text, index = (text[index], torch.arange(step, device=model.device)) if solo else (text, index)
         index = index.expand(len(sides), -1)
-        out = model.masks_for_boxes(features, rows, rows_text, index, context=self.labeler.context)
+        out: Conditioned = model.masks_for_boxes(features, rows, rows_text, index, context=self.labeler.context)
         return out.masks[:, : len(boxes)]
 
     def _answers(

@@ -43,6 +43,7 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         zoom_side: side of the network input for enlarged crops (``openseed_core.zoom``).
         zoom_below: boxes whose longer side is shorter than this in the whole photo's network pixels are decoded
             from an enlarged crop; a huge number = always.
+        mirror: average conditioned masks with those of the mirror image.
     """
 
     model_type = "openseed"
@@ -83,6 +84,7 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         drop_path: float = 0.3,
         zoom_side: int = 512,
         zoom_below: float = 96.0,
+        mirror: bool = False,
         **kwargs: Any,
     ) -> None:
         # JSON turns tuples into lists; make both spellings equal after a save/load round trip.
@@ -119,6 +121,7 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         self.drop_path = drop_path
         self.zoom_side = zoom_side
         self.zoom_below = zoom_below
+        self.mirror = mirror
         super().__init__(**kwargs)
 
     @property
@@ -189,6 +192,7 @@ def nano(**overrides: Any) -> OpenSeeDConfig:
         "drop_path": 0.0,
         "zoom_side": 192,
         "zoom_below": 1e6,
+        "mirror": True,
     }
     return OpenSeeDConfig(**{**sizes, **overrides})
 

@@ -1,6 +1,6 @@
 """Draws example.jpg: the bundled photos with their boxes, and below with the masks made of them.
 
-    openseed-label example && python docs/images/draw_example.py openseed-example docs/images/example.jpg
+openseed-label example && python docs/images/draw_example.py openseed-example docs/images/example.jpg
 """
 
 from __future__ import annotations
