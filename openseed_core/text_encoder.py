@@ -1,4 +1,4 @@
-"""The text encoder (spec section 4): prompts to unit vectors of the joint space, and the similarity to them.
+"""The text encoder (spec section 4): prompts to unit vectors of the joint space.
 
 Attribute names follow the official checkpoints, so that their keys map one to one.
 """
@@ -184,10 +184,6 @@ class TextEncoder(nn.Module):
         texts = evaluation_prompts(prompt, templates)
         embedded = self.encode_texts(texts, batch_size=32, full_length=full_length)
         return F.normalize(embedded.mean(dim=0), dim=-1)
-
-    def similarity(self, vectors: Tensor, text: Tensor) -> Tensor:
-        """Class logits [..., K] of visual vectors [..., joint_dim] against class embeddings [K, joint_dim]."""
-        return self.logit_scale.exp() * unit(vectors) @ text.transpose(-1, -2)
 
     def _initialise(self) -> None:
         encoder = self.lang_encoder

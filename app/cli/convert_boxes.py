@@ -112,7 +112,7 @@ def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
         "--batch-size",
         type=count,
         metavar="N",
-        help="boxes decoded at once; fewer need less memory",
+        help="boxes decoded at once; fewer need less memory, and may change masks by rounding",
     )
     group.add_argument(
         "--prompt",
