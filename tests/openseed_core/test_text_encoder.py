@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openseed_core.config import nano, swin_t, swin_t_o365_decoupled
+from openseed_core.heads import similarity
 from openseed_core.prompts import (
     TEMPLATES,
     coco_training_name,
@@ -20,7 +21,6 @@ from openseed_core.prompts import (
     objects365_synonyms,
     training_prompt,
 )
-from openseed_core.heads import similarity
 from openseed_core.text_encoder import TextEncoder
 from openseed_core.tokenizer import END_ID, START_ID, tokenize
 
