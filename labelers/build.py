@@ -29,6 +29,7 @@ def build_labeler(
     context: str = "solo",
     zoom: bool = True,
     batch_size: int | None = None,
+    mirror: bool | None = None,
 ) -> Labeler:
     """Build a labeler. All options but ``name`` concern the model and are ignored by the others.
 
@@ -40,6 +41,7 @@ def build_labeler(
         context: what the boxes of a photo see of each other (see ``labelers.conditioned``).
         zoom: decode small boxes from an enlarged crop.
         batch_size: boxes decoded in one pass, None for the labeler's own choice.
+        mirror: average masks with those of the mirror image, None for the model's own choice.
 
     Raises ``UnknownLabeler``, ``UnknownDevice``, and whatever loading the model raises.
     """
@@ -62,6 +64,7 @@ def build_labeler(
             context=context,
             zoom=zoom,
             chunk=batch_size or CHUNK,
+            mirror=mirror,
         )
     raise UnknownLabeler(f"there is no labeler {name!r}; choose one of {', '.join(LABELERS)}")
 

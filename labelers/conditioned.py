@@ -7,9 +7,11 @@ its neighbour's mask.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,7 +35,7 @@ from openseed_core.preprocess import crop_resized, resize, shortest_edge_size
 from openseed_core.resample import iterate_windows
 from openseed_core.zoom import Window, window_for
 
-CHUNK = 16
+CHUNK = 8
 """Conditions decoded in one pass, unless the caller wants another number."""
 
 MASK_MARGIN = 0.05
@@ -78,6 +80,12 @@ class ConditionedLabeler:
             needs_boxes=True,
             uses_names=True,
         )
+        # One view is too little work to share among cores (two threads inside an operation were no faster than one),
+        # so each core works on a view of its own; the number of cores doesn't change any result.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.workers = ThreadPoolExecutor(
+            cores if model.device.type == "cpu" else 1, "view", initializer=torch.set_num_threads, initargs=(1,)
+        )
         self._text: dict[tuple[str, ...], Tensor] = {}
         self._lock = threading.Lock()
 
@@ -90,6 +98,7 @@ class ConditionedLabeler:
         context: str = "solo",
         zoom: bool = True,
         chunk: int = CHUNK,
+        mirror: bool | None = None,
     ) -> ConditionedLabeler:
         """Load a model by name, or from a weights file.
 
@@ -105,7 +114,13 @@ class ConditionedLabeler:
         model.to(memory_format=torch.channels_last)
         name = weights.stem if weights is not None else model_name
         return ConditionedLabeler(
-            model, name=name, version=version_of(model), context=Context(context), zoom=zoom, chunk=chunk
+            model,
+            name=name,
+            version=version_of(model),
+            context=Context(context),
+            zoom=zoom,
+            chunk=chunk,
+            mirror=mirror,
         )
 
     def open(self, photo: Photo) -> ConditionedOpened:
@@ -149,7 +164,6 @@ class ConditionedOpened:
     _encoded: OrderedDict[_View, ImageFeatures] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    @torch.inference_mode()
     def masks(self, boxes: Boxes, vocabulary: Vocabulary) -> Instances:
         """One mask for each box; see ``labelers.protocol`` for the contract."""
         height, width = self.pixels.shape[:2]
@@ -161,9 +175,14 @@ class ConditionedOpened:
         if usable:
             text = self.labeler.text(names, vocabulary)
             label = {name: i for i, name in enumerate(names)}
-            for view, rows in self._by_view(cut, usable).items():
-                labels = [label[boxes.names[k]] for k in rows]
-                answers.update(zip(rows, self._decode(view, cut.xyxy[rows], text, labels), strict=True))
+            views = self._by_view(cut, usable)
+
+            def ask(view: _View) -> list[_Answer]:
+                rows = views[view]
+                return self._decode(view, cut.xyxy[rows], text, [label[boxes.names[k]] for k in rows])
+
+            for rows, found in zip(views.values(), self.labeler.workers.map(ask, views), strict=True):
+                answers.update(zip(rows, found, strict=True))
         return _instances(boxes, problems, answers, height=height, width=width)
 
     def propose(self, vocabulary: Vocabulary) -> Instances:
@@ -202,6 +221,7 @@ class ConditionedOpened:
                 self._encoded.popitem(last=False)
         return features
 
+    @torch.inference_mode()
     def _decode(self, view: _View, boxes: NDArray[np.float32], text: Tensor, labels: Sequence[int]) -> list[_Answer]:
         """Answers for boxes (xyxy photo pixels) from one view."""
         features, window = self._encode(view), view.window

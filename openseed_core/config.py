@@ -192,7 +192,6 @@ def nano(**overrides: Any) -> OpenSeeDConfig:
         "drop_path": 0.0,
         "zoom_side": 192,
         "zoom_below": 1e6,
-        "mirror": True,
     }
     return OpenSeeDConfig(**{**sizes, **overrides})
 

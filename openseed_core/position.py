@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -20,10 +21,14 @@ def _frequencies(features: int, device: torch.device) -> Tensor:
     return TEMPERATURE ** (2 * torch.div(index, 2, rounding_mode="floor") / features)
 
 
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a cached tensor must be usable in training too
+@torch.no_grad()
 def map_encoding(height: int, width: int, dim: int, *, device: torch.device) -> Tensor:
     """Encoding of every cell of a map: float32 [height, width, dim], channels [y (dim/2), x (dim/2)].
 
-    Coordinates count from 1 and are divided by (N + 1e-6) and multiplied by 2 pi.
+    Coordinates count from 1 and are divided by (N + 1e-6) and multiplied by 2 pi. Cached by size, as sines are a good
+    part of the time on the small maps of a crop: don't change the result in place.
     """
     frequencies = _frequencies(dim // 2, device)
 

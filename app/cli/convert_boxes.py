@@ -109,6 +109,11 @@ def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
     group.add_argument("--weights", type=Path, metavar="FILE", help="weights of your own for the model")
     group.add_argument("--device", default="auto", metavar="DEV", help="auto, cpu, cuda, cuda:1 (default: auto)")
     group.add_argument(
+        "--mirror",
+        action="store_true",
+        help="average each mask with that of the mirror image: a little better, half as long again",
+    )
+    group.add_argument(
         "--batch-size",
         type=count,
         metavar="N",
@@ -131,6 +136,7 @@ def labeler_options(args: argparse.Namespace) -> dict[str, Any]:
         "weights": args.weights,
         "device": args.device,
         "batch_size": args.batch_size,
+        "mirror": args.mirror,
         "prompts": tuple(args.prompt),
     }
 

@@ -116,4 +116,6 @@ def _build(name: str, args: argparse.Namespace) -> Labeler:
         return EllipseLabeler()
     from app.convert.conversion import build
 
-    return build(name, model=args.model, weights=args.weights, device=args.device, batch_size=args.batch_size)
+    return build(
+        name, model=args.model, weights=args.weights, device=args.device, batch_size=args.batch_size, mirror=args.mirror
+    )

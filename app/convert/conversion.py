@@ -40,6 +40,7 @@ def convert(settings: Settings, *, labeler: Labeler | None = None, quiet: bool =
         weights=settings.weights,
         device=settings.device,
         batch_size=settings.batch_size,
+        mirror=settings.mirror,
     )
     fingerprint = {
         "labeler": labeler.spec.name,
@@ -147,8 +148,10 @@ def _digest(settings: Settings) -> str:
     return "+".join(sha256(path) for path in (settings.source, settings.images_json) if path is not None)
 
 
-def build(name: str, *, model: str, weights: Path | None, device: str, batch_size: int | None) -> Labeler:
+def build(name: str, *, model: str, weights: Path | None, device: str, batch_size: int | None, mirror: bool) -> Labeler:
     """The labeler that the options name. Raises UsageError and what loading a model raises."""
     from labelers.build import build_labeler
 
-    return build_labeler(name, model=model, weights=weights, device=device, batch_size=batch_size)
+    return build_labeler(
+        name, model=model, weights=weights, device=device, batch_size=batch_size, mirror=mirror or None
+    )

@@ -34,6 +34,7 @@ class Settings:
     weights: Path | None = None
     device: str = "auto"
     batch_size: int | None = None
+    mirror: bool = False
     prompts: tuple[str, ...] = ()
     redo: bool = False
     categories: tuple[str, ...] = ()

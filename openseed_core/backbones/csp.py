@@ -8,6 +8,7 @@ projections on every output give the decoder one.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -61,7 +62,7 @@ class CSPBackbone(nn.Module):
         for i, stage in enumerate(self.stages):
             x = stage(x)
             height, width = x.shape[-2:]
-            maps[f"res{i + 2}"] = x + self.position[i](_coordinates(height, width, x))
+            maps[f"res{i + 2}"] = x + self.position[i](_coordinates(height, width, x.device, x.dtype))
         return maps
 
 
@@ -69,11 +70,13 @@ def _activate(x: Tensor) -> Tensor:
     return F.leaky_relu(x, 0.1)
 
 
-def _coordinates(height: int, width: int, like: Tensor) -> Tensor:
-    """Sines and cosines of the cell centres, [1, 4 * POSITION_FREQUENCIES, height, width]."""
-    y = (torch.arange(height, device=like.device, dtype=like.dtype) + 0.5) / height
-    x = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width
-    rates = math.pi * 2.0 ** torch.arange(POSITION_FREQUENCIES, device=like.device, dtype=like.dtype)
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)  # a cached tensor must be usable in training too
+def _coordinates(height: int, width: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Sines and cosines of the cell centres, [1, 4 * POSITION_FREQUENCIES, height, width]; cached by size."""
+    y = (torch.arange(height, device=device, dtype=dtype) + 0.5) / height
+    x = (torch.arange(width, device=device, dtype=dtype) + 0.5) / width
+    rates = math.pi * 2.0 ** torch.arange(POSITION_FREQUENCIES, device=device, dtype=dtype)
     angle_y = (rates[:, None] * y)[:, :, None].expand(-1, height, width)
     angle_x = (rates[:, None] * x)[:, None, :].expand(-1, height, width)
     return torch.cat((angle_y.sin(), angle_y.cos(), angle_x.sin(), angle_x.cos()))[None]

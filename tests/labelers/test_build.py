@@ -35,7 +35,7 @@ def test_the_model_gets_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
     module.ConditionedLabeler, module.CHUNK = ConditionedLabeler, 16  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "labelers.conditioned", module)
     options = {"model": "swin-t", "weights": Path("w.pt"), "device": "cpu", "context": "joint", "zoom": False}
-    built = build_labeler(**options, batch_size=3)
+    built = build_labeler(**options, batch_size=3, mirror=True)
     assert built == "the model"
     assert asked == {
         "model_name": "swin-t",
@@ -44,6 +44,7 @@ def test_the_model_gets_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
         "context": "joint",
         "zoom": False,
         "chunk": 3,
+        "mirror": True,
     }
     build_labeler(**options)
     assert asked["chunk"] == 16

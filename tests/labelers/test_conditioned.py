@@ -116,3 +116,18 @@ def test_no_boxes_no_rows(labeler: ConditionedLabeler) -> None:
 def test_it_needs_boxes(labeler: ConditionedLabeler) -> None:
     with pytest.raises(CannotPropose):
         labeler.open(_photo()).propose(Vocabulary())
+
+
+def test_mirror_averaging_is_symmetric_and_another_version(labeler: ConditionedLabeler) -> None:
+    """The mirrored photo's mask is the mirror image of the photo's mask."""
+    both = ConditionedLabeler(labeler.model, name="nano", version="1", mirror=True)
+    assert both.spec.version.endswith("-mirror")
+    photo = _photo(360, 384)
+    flipped = Photo("2", "flipped", 360, 384, lambda: np.ascontiguousarray(photo.pixels()[:, ::-1]))
+    box = np.array([[0, 0, 384, 360]], np.float32)  # the whole photo, so that both look through the same window
+    mask = both.open(photo).masks(Boxes(box, ("plate",)), Vocabulary()).masks[0]
+    mirrored = both.open(flipped).masks(Boxes(box, ("plate",)), Vocabulary()).masks[0]
+    assert mask is not None
+    assert mirrored is not None
+    a, b = decode(mask), decode(mirrored)[:, ::-1]
+    assert (a & b).sum() / (a | b).sum() > 0.98
