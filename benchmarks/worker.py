@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from benchmarks.contestants import Contestant, Spec, Stages, build
@@ -40,7 +40,8 @@ def flops(contestant: Contestant, photo: SpeedPhoto) -> int:
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)  # the fused attention has no formula and would count as nothing
     try:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        inline = getattr(contestant, "in_one_thread", nullcontext)
+        with inline(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             contestant.label(photo, Stages())
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
