@@ -212,7 +212,8 @@ class ConditionedOpened:
         if view.zoomed:
             image, size = crop_resized(self.pixels, view.window, model.config.zoom_side)
         else:
-            image, size = resize(self.pixels, _base_size(model, height, width)), _base_size(model, height, width)
+            size = _base_size(model, height, width)
+            image = resize(self.pixels, size)
         images = [image, _mirrored(image, size)] if self.labeler.mirror else [image]
         features: ImageFeatures = model.encode_image(images, sizes=[size] * len(images))
         with self._lock:

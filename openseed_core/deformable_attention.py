@@ -42,23 +42,16 @@ class DeformableAttention(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
-    def project_values(self, values: Tensor) -> Tensor:
-        """The part that doesn't depend on the queries: [B, T, d] -> [B, T, d]; may be computed once and kept."""
-        projected: Tensor = self.value_proj(values)
-        return projected
-
     def forward(
         self,
         query: Tensor,
         reference: Tensor,
         values: Tensor,
         shapes: Sequence[tuple[int, int]],
-        *,
-        projected: bool = False,
     ) -> Tensor:
-        """Returns [B, Q, d]. ``projected`` says that ``values`` come from ``project_values``."""
+        """Returns [B, Q, d]."""
         batch, queries, dim = query.shape
-        value = values if projected else self.project_values(values)
+        value = self.value_proj(values)
         offsets = self.sampling_offsets(query).view(batch, queries, self.heads, self.levels, self.points, 2)
         weights = self.attention_weights(query).view(batch, queries, self.heads, self.levels * self.points)
         weights = weights.softmax(-1).view(batch, queries, self.heads, self.levels, self.points)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from openseed_core.config import OpenSeeDConfig
+from openseed_core.text_encoder import unit
 
 
 class MLP(nn.Module):
@@ -46,8 +47,7 @@ class Prediction:
 
 def similarity(visual: Tensor, text: Tensor, logit_scale: Tensor) -> Tensor:
     """exp(logit_scale) * normalised visual @ text^T (spec section 4): [..., e] x [K, e] -> [..., K]."""
-    visual = visual / (visual.norm(dim=-1, keepdim=True) + 1e-7)
-    return logit_scale.exp() * visual @ text.t()
+    return logit_scale.exp() * unit(visual) @ text.t()
 
 
 class Heads(nn.Module):

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
+from app.evaluation.boxes import mask_ious
 from exporters import masks as codes
 from labelers.conditioned import ConditionedLabeler
 from labelers.photos import open_photo
@@ -41,8 +41,7 @@ def ious(labeler: ConditionedLabeler, folder: Path, *, limit: int) -> list[float
         xyxy = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
         boxes = Boxes(xyxy, tuple(names[a["category_id"]] for a in rows))
         result = labeler.open(photo).masks(boxes, Vocabulary())
-        for annotation, mask in zip(rows, result.masks, strict=True):
-            truth = codes.from_coco(annotation["segmentation"], photo.height, photo.width)
-            if truth is not None:
-                found.append(float(coco_mask.iou([mask], [truth], [0])[0, 0]) if mask is not None else 0.0)
+        truths = [codes.from_coco(annotation["segmentation"], photo.height, photo.width) for annotation in rows]
+        pairs = [(mask, truth) for mask, truth in zip(result.masks, truths, strict=True) if truth is not None]
+        found += mask_ious([mask for mask, _ in pairs], [truth for _, truth in pairs]).tolist()
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +145,6 @@ def averaged(model: OpenSeeD, checkpoint: Path) -> OpenSeeD:
     model.load_state_dict(state["average"], strict=False)
     model.eval()
     return model
-
-
-def describe(objective: Objective, schedule: Schedule) -> dict[str, Any]:
-    """Settings as plain data, for the model card and the log."""
-    return {"objective": asdict(objective), "schedule": asdict(schedule)}
 
 
 def _factor(step: int, schedule: Schedule) -> float:
