@@ -7,7 +7,7 @@ around the edits, so unknown fields, key order, number text and white space surv
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,12 +50,12 @@ class CocoDocument:
         problems: what is odd in the file, one message for each kind.
     """
 
-    def __init__(self, layout: Layout, columns: Columns, links: Links, categories: tuple[Category, ...]) -> None:
+    def __init__(self, layout: Layout, tables: Tables, columns: Columns, links: Links) -> None:
         self.path: Path = layout.body.path
         self.images: tuple[ImageRow, ...] = links.images
-        self.categories: tuple[Category, ...] = categories
+        self.categories: tuple[Category, ...] = tuple(tables.categories)
         self.problems: list[str] = links.problems
-        self._layout, self._columns, self._links = layout, columns, links
+        self._layout, self._tables, self._columns, self._links = layout, tables, columns, links
         self._order = np.argsort(links.image_rows, kind="stable")
         self._order.setflags(write=False)  # slices of it are given out
         self._first = np.searchsorted(links.image_rows[self._order], np.arange(len(self.images) + 1))
@@ -76,7 +76,7 @@ class CocoDocument:
             )
         require(tables, source, "images", "annotations")
         layout = Layout(source, tables.spans["annotations"], source, tables.spans["annotations"])
-        return cls(layout, tables.columns, link(tables, tables.columns), tuple(tables.categories))
+        return cls(layout, tables, tables.columns, link(tables, tables.columns))
 
     @property
     def annotation_count(self) -> int:
@@ -105,6 +105,44 @@ class CocoDocument:
         found = json.loads(self._raw(row))
         return found if isinstance(found, dict) else {}
 
+    def annotation_text(self, row: int) -> str:
+        """One annotation as written."""
+        return self._raw(row).decode()
+
+    def image_text(self, row: int) -> str:
+        """One element of ``images`` as written."""
+        return self._element(self._tables.image_places, row)
+
+    def category_text(self, row: int) -> str:
+        """One element of ``categories`` as written."""
+        return self._element(self._tables.category_places, row)
+
+    def top_level(self) -> list[tuple[str, str | None]]:
+        """The keys of the outermost object in file order, each with its value as written; None for the three lists.
+
+        ``annotations`` is always among them, ``categories`` where the file has it.
+        """
+        members = self._tables.members
+        lists = ("images", "annotations", "categories")
+        found = [
+            (key, None if key in lists else self._layout.frame.read(*span).decode()) for key, span in members.items()
+        ]
+        return found if "annotations" in members else [*found, ("annotations", None)]
+
+    def orphans(self) -> NDArray[np.int64]:
+        """Rows of the annotations whose image is not in the file, in file order; ``annotations`` never gives them."""
+        return self._order[: self._first[0]]
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether the annotations are those of a COCO file. Results have no ids of their own."""
+        return self._layout.body is self._layout.frame
+
+    def check_unchanged(self) -> None:
+        """Raise CocoError where someone wrote into the file since it was opened: what is read by row would be wrong."""
+        self._layout.frame.check_unchanged()
+        self._layout.body.check_unchanged()
+
     def segmentation(self, row: int) -> Any:
         """The segmentation of one annotation as written, parsed now; None where absent."""
         return self.raw_annotation(row).get("segmentation")
@@ -128,8 +166,7 @@ class CocoDocument:
             OSError: the output can't be written.
         """
         at = self._layout
-        at.frame.check_unchanged()
-        at.body.check_unchanged()
+        self.check_unchanged()
         with replacing(path, before_replace=before_replace) as out:
             at.frame.copy(0, at.hole[0], out)
             out.write(at.before)
@@ -138,7 +175,7 @@ class CocoDocument:
             for row in range(self.annotation_count):
                 change = edit(row)
                 new_id = None
-                if self._adds_ids and self._columns.other_ids.get(row) == "null":
+                if not self.has_ids and self._columns.other_ids.get(row) == "null":
                     new_id, next_id = next_id, next_id + 1
                 if change is None and new_id is None:
                     continue
@@ -150,17 +187,14 @@ class CocoDocument:
             at.body.copy(done, at.body_span[1], out)
             out.write(at.after)
             at.frame.copy(at.hole[1], at.frame.size, out)
-            at.frame.check_unchanged()
-            at.body.check_unchanged()
-
-    @property
-    def _adds_ids(self) -> bool:
-        """Results have no ids, COCO annotations need them; ids of a COCO file are never touched."""
-        return self._layout.body is not self._layout.frame
+            self.check_unchanged()
 
     def _largest_id(self) -> int:
         ids = _view(self._columns.ids, np.int64)
         return max(int(ids.max()), 0) if len(ids) else 0
+
+    def _element(self, places: Sequence[int], row: int) -> str:
+        return self._layout.frame.read(places[2 * row], places[2 * row + 1]).decode()
 
     def _raw(self, row: int) -> bytes:
         return self._layout.body.read(self._columns.starts[row], self._columns.ends[row])

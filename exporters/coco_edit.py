@@ -30,6 +30,7 @@ def edited(raw: bytes, edit: Edit | None, *, new_id: int | None = None) -> bytes
     if new_id is not None:
         values["id"] = new_id
     if edit is not None:
+        values.update(edit.values)
         if edit.bbox is not None:
             values["bbox"] = list(edit.bbox)
         if edit.segmentation is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ class Edit:
             of the old box, unless ``force_area``.
         bbox: x, y, width, height in pixels.
         provenance: value of the key ``PROVENANCE_KEY``, put in place of an older one; an empty dict removes the key.
+        values: other keys and their new values.
     """
 
     segmentation: list[Any] | dict[str, Any] | None = None
@@ -87,3 +89,4 @@ class Edit:
     bbox: tuple[float, float, float, float] | None = None
     provenance: dict[str, Any] | None = None
     force_area: bool = False
+    values: Mapping[str, Any] = field(default_factory=dict)

@@ -40,4 +40,4 @@ def open_results(
         comma = b"" if tables.empty else b", "
         layout = Layout(frame, (tables.end - 1,) * 2, body, span, before=comma + b'"annotations": ')
     links = link(tables, found.columns, ids_needed=False)
-    return CocoDocument(layout, found.columns, links, tuple(tables.categories))
+    return CocoDocument(layout, tables, found.columns, links)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,8 @@ class Tables:
 
     Attributes:
         spans: first and last byte (exclusive) of the lists that the file has, by name.
+        members: the same of every value of the object, by key, in file order.
+        image_places, category_places: start and end of each element of these lists, one after the other.
         end: byte after the outermost closing brace; ``empty`` where the object has no member.
         is_list: the outermost value is a list: its elements are the annotations, its span is that of "annotations".
     """
@@ -76,6 +79,9 @@ class Tables:
     columns: Columns = field(default_factory=Columns)
     problems: Problems = field(default_factory=Problems)
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    members: dict[str, tuple[int, int]] = field(default_factory=dict)
+    image_places: array[int] = field(default_factory=lambda: array("q"))
+    category_places: array[int] = field(default_factory=lambda: array("q"))
     end: int = 0
     empty: bool = True
     is_list: bool = False
@@ -103,6 +109,8 @@ def read_tables(
                     tables.spans["annotations"] = item.start, item.end
             else:
                 tables.empty = False
+                if item.kind is not Kind.ELEMENT:
+                    tables.members[str(item.key)] = item.start, item.end
                 if item.key in _LISTS:
                     _take(tables, item, source)
     except JsonError as error:
@@ -125,8 +133,10 @@ def _take(tables: Tables, item: Item, source: Source) -> None:
         image, image_id = image_row(len(tables.images), item.value, tables.problems)
         tables.images.append(image)
         tables.image_ids.append(image_id)
+        tables.image_places.extend((item.start, item.end))
     elif key == "categories":
         tables.categories.append(category_row(len(tables.categories), item.value, tables.problems))
+        tables.category_places.extend((item.start, item.end))
 
 
 def _forget(tables: Tables, key: str) -> None:
@@ -136,9 +146,9 @@ def _forget(tables: Tables, key: str) -> None:
     if key == "annotations":
         tables.columns = Columns()
     elif key == "images":
-        tables.images, tables.image_ids = [], []
+        tables.images, tables.image_ids, tables.image_places = [], [], array("q")
     else:
-        tables.categories = []
+        tables.categories, tables.category_places = [], array("q")
 
 
 @dataclass(frozen=True)

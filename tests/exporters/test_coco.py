@@ -387,3 +387,40 @@ def test_fifty_thousand_annotations_are_never_python_objects_at_once(tmp_path: P
         tracemalloc.stop()
     # Buffers of some MB and 110 bytes a row; as Python objects a row takes more than 1000 bytes.
     assert peak < 16e6 + 150 * count
+
+
+def test_every_part_can_be_had_as_it_is_written(tmp_path: Path) -> None:
+    with CocoDocument.open(save(tmp_path, ODD)) as document:
+        assert [(key, text is None) for key, text in document.top_level()] == [
+            ("info", False),
+            ("x-unknown", False),
+            ("annotations", True),
+            ("licenses", False),
+            ("images", True),
+            ("categories", True),
+        ]
+        assert dict(document.top_level())["x-unknown"] == '[1.0, {"deep": [NaN, -Infinity]}]'
+        assert document.image_text(1) == '{"id":"café","file_name":"b.jpg"}'
+        assert document.category_text(1) == '{"id":1,"name":"b"}'
+        assert document.annotation_text(0) == ODD[ODD.index(b'{"id": "a-1"') : ODD.index(b",\n   {")].decode()
+        assert document.orphans().tolist() == []
+        assert document.has_ids
+
+
+def test_of_lists_that_stand_twice_the_last_elements_are_given(tmp_path: Path) -> None:
+    text = (
+        '{"images": [{"id": 1}, {"id": 2}], "categories": [{"id": 1}], "images": [{"id": 3}], '
+        '"annotations": [7, {"image_id": 1}, {"image_id": 3}], "categories": [{"id": 4}]}'
+    )
+    with CocoDocument.open(save(tmp_path, text)) as document:
+        assert document.image_text(0) == '{"id": 3}'
+        assert document.category_text(0) == '{"id": 4}'
+        assert document.orphans().tolist() == [0, 1]
+        assert [key for key, _ in document.top_level()] == ["images", "categories", "annotations"]
+
+
+def test_an_edit_may_set_any_other_key() -> None:
+    raw = b'{"id": 1, "category_id": 3, "note": "x"}'
+    assert edited(raw, Edit(values={"category_id": "a", "image_id": 9})) == (
+        b'{"id": 1, "category_id": "a", "note": "x", "image_id": 9}'
+    )
