@@ -96,20 +96,25 @@ def paste(window: NDArray[np.bool_], x0: int, y0: int, height: int, width: int) 
     return RLE(size=[height, width], counts=found["counts"])
 
 
-def _window(rle: RLE) -> tuple[NDArray[np.bool_], int, int]:
-    """The tight crop of the mask, and the pixel (x0, y0) of its top-left corner."""
+def window(rle: RLE) -> tuple[NDArray[np.bool_], int, int]:
+    """The tight crop of the mask, bool [h, w], and the pixel (x0, y0) of its top-left corner; [0, 0] if empty."""
     x0, y0, x1, y1 = (int(v) for v in box_xyxy(rle))
     return _filled(rle, rle["size"][0], x0, x1)[y0:y1], x0, y0
 
 
-def _rings(rle: RLE) -> list[Ring]:
-    window, x0, y0 = _window(rle)
-    return trace(window, x0=x0, y0=y0)
+def rings_of(rle: RLE) -> list[Ring]:
+    crop, x0, y0 = window(rle)
+    return trace(crop, x0=x0, y0=y0)
+
+
+def region(rle: RLE, x0: int, y0: int, x1: int, y1: int) -> NDArray[np.bool_]:
+    """Pixels x0 <= x < x1, y0 <= y < y1 of the mask, bool [y1 - y0, x1 - x0]; they must lie in the photo."""
+    return _filled(rle, rle["size"][0], x0, x1)[y0:y1]
 
 
 def has_holes(rle: RLE) -> bool:
     """Whether one connected piece of the mask encloses background, be it but for a corner where it touches itself."""
-    return any(ring.hole or ring.pinched for ring in _rings(rle))
+    return any(ring.hole or ring.pinched for ring in rings_of(rle))
 
 
 def to_coco(rle: RLE, *, form: Form = "auto", simplify: float = 0.0) -> list[list[float]] | dict[str, Any]:
@@ -132,7 +137,7 @@ def to_coco(rle: RLE, *, form: Form = "auto", simplify: float = 0.0) -> list[lis
     if area(rle) == 0:
         raise ValueError("an empty mask has no segmentation: keep the annotation unchanged instead")
     if form != "rle":
-        rings = _rings(rle)
+        rings = rings_of(rle)
         if form == "polygon" or not any(ring.hole or ring.pinched for ring in rings):
             outer = [ring.points for ring in rings if not ring.hole]
             return [list(simplified(points, simplify).ravel().tolist()) for points in outer]

@@ -87,6 +87,31 @@ def _cycles(row_partner: list[int], column_partner: list[int], starts: NDArray[n
     return cycles
 
 
+def unpinched(ring: Ring) -> list[Ring]:
+    """The ring cut at every corner where it touches itself, so that each part is a simple polygon."""
+    if not ring.pinched:
+        return [ring]
+    parts: list[Ring] = []
+    path: list[tuple[int, int]] = []
+    place: dict[tuple[int, int], int] = {}
+    corners = [(x, y) for x, y in ring.points.tolist()]
+    for corner in [*corners, corners[0]]:
+        if corner in place:
+            first = place[corner]
+            points = np.array(path[first:], np.int64)
+            # Every ring starts eastwards along its top, so clockwise on the screen; a part that runs the other way
+            # goes around what the ring only touches.
+            x, y = points.T
+            clockwise = float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) > 0
+            parts.append(Ring(points=points, hole=ring.hole == clockwise, pinched=False))
+            for left in path[first:]:
+                del place[left]
+            del path[first:]
+        place[corner] = len(path)
+        path.append(corner)
+    return parts
+
+
 def simplified(points: NDArray[np.int64], tolerance: float) -> NDArray[np.int64]:
     """A ring with fewer corners that strays about ``tolerance`` pixels; the ring itself where that would break it.
 
