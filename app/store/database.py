@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 
 from app.store.errors import Busy, StoreError
 
@@ -71,6 +72,8 @@ class Database:
                 yield session
         except DBAPIError as error:
             raise _explained(error, self.url) from error
+        except StaleDataError as error:  # somebody wrote past the locks that the store's own writers take
+            raise Busy(f"{self.url}: an annotation was changed at the same moment; try again") from error
 
     def close(self) -> None:
         """Give the connections back. The last one to close an SQLite file folds its WAL into it."""

@@ -6,8 +6,10 @@ unix seconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from labelers.records import RLE
 
@@ -134,3 +136,42 @@ class AnnotationValues:
     box_changed: bool
     mask_changed: bool
     category_changed: bool
+
+
+@dataclass(frozen=True)
+class HistoryRecord:
+    """One act on one annotation. ``before`` is None where the act made it; ``at`` is in unix seconds."""
+
+    act_id: int
+    actor: str
+    kind: str
+    at: float
+    before: AnnotationValues | None
+    after: AnnotationValues
+
+
+@dataclass(frozen=True)
+class ImageSummary:
+    """One line of a list of photos. ``pending`` of its ``total`` annotations wait for somebody's look."""
+
+    id: int
+    position: int
+    file_name: str
+    pending: int
+    total: int
+    reviewed: bool
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class ModelRunRecord:
+    """One pass of a labeler over the project; ``finished_at`` is None while it runs, or where it was interrupted."""
+
+    id: int
+    labeler: str
+    version: str
+    settings: Mapping[str, Any]
+    started_at: float
+    finished_at: float | None
+    photos: int
+    annotations: int
