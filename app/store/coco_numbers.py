@@ -48,9 +48,9 @@ def numbers(session: Session, project_id: int, *, orphans: Iterable[str]) -> Num
         .order_by(CategoryRow.position, CategoryRow.id)
     )
     return Numbers(
-        images=_assigned(images.tuples(), set(session.scalars(select(AnnotationRow.image_id).where(live).distinct()))),
+        images=_assigned(images, set(session.scalars(select(AnnotationRow.image_id).where(live).distinct()))),
         categories=_assigned(
-            categories.tuples(), set(session.scalars(select(AnnotationRow.category_id).where(live).distinct()))
+            categories, set(session.scalars(select(AnnotationRow.category_id).where(live).distinct()))
         ),
         annotations=_annotations(session, project_id, orphans),
     )
@@ -78,7 +78,7 @@ def _annotations(session: Session, project_id: int, orphans: Iterable[str]) -> d
         .order_by(AnnotationRow.position, AnnotationRow.id),
         execution_options={"yield_per": _BATCH},
     )
-    for row_id, key in rows.tuples():
+    for row_id, key in rows:
         if key is None:
             without.append(row_id)
         else:
