@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
@@ -26,6 +26,7 @@ VERSION_TABLE = "openseed_label_version"
 """Where Alembic notes the version. The name tells our databases from everybody else's."""
 
 _WAIT_SECONDS = 30.0
+_POSTGRES_OPTIONS = f"-c lock_timeout={_WAIT_SECONDS:.0f}s"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _MIGRATION_LOCK = 0x6F736C6D  # any number that other users of a PostgreSQL server are unlikely to take
 _TRY_AGAIN = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
@@ -72,6 +73,8 @@ class Database:
                 yield session
         except DBAPIError as error:
             raise _explained(error, self.url) from error
+        except TimeoutError as error:
+            raise Busy(f"{self.url}: too many requests at once; try again") from error
         except StaleDataError as error:  # somebody wrote past the locks that the store's own writers take
             raise Busy(f"{self.url}: an annotation was changed at the same moment; try again") from error
 
@@ -188,7 +191,7 @@ def _on_sqlite_begin(connection: Connection) -> None:
 def _postgres_engine(url: URL) -> Engine:
     return create_engine(
         url,
-        connect_args={"connect_timeout": 10, "application_name": "openseed-label"},
+        connect_args={"connect_timeout": 10, "application_name": "openseed-label", "options": _POSTGRES_OPTIONS},
         pool_size=8,
         max_overflow=16,
         pool_pre_ping=True,  # a restarted server costs nothing but a moment

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from app.store.annotations import no_annotation
 from app.store.checks import is_id
-from app.store.errors import Conflict, Leased
+from app.store.errors import Conflict
 from app.store.images import find_image
+from app.store.leases import refuse_if_held
 from app.store.projects import Project
 from app.store.records import AnnotationRecord, AnnotationValues
 from app.store.schema import ActRow, AnnotationRow, EventRow, ImageRow
@@ -99,7 +100,9 @@ def lock(
         if not is_id(number):
             raise no_annotation(project, number)
     mine = AnnotationRow.id.in_(wanted), AnnotationRow.project_id == project.id
-    photo_of = dict(session.execute(select(AnnotationRow.id, AnnotationRow.image_id).where(*mine)).tuples().all())
+    photo_of: dict[int, int] = dict(
+        row._tuple() for row in session.execute(select(AnnotationRow.id, AnnotationRow.image_id).where(*mine))
+    )
     for number in wanted:
         if number not in photo_of or (image_id is not None and photo_of[number] != image_id):
             raise no_annotation(project, number)
@@ -111,8 +114,7 @@ def lock(
 
 def _free_photo(session: Session, project: Project, image_id: int, *, actor: str, at: float) -> ImageRow:
     photo = find_image(session, project, image_id, lock=True)
-    if photo.lease_by not in (None, actor) and photo.lease_until is not None and photo.lease_until > at:
-        raise Leased(image_id=photo.id, file_name=photo.file_name, by=str(photo.lease_by), until=photo.lease_until)
+    refuse_if_held(photo, actor=actor, at=at)
     return photo
 
 

@@ -1,0 +1,256 @@
+"""The review queue: which photo an annotator gets next.
+
+A photo has work if nobody marked it as reviewed and it has an annotation that somebody must look at, or none at all.
+Each order gives photos a rank, and their place in the file decides between equals. The queue goes on after the
+annotator's current photo and wraps around; photos that others hold are left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Double, Select, Subquery, and_, case, func, not_, or_, select, type_coerce
+from sqlalchemy.orm import Session
+
+from app.store.checks import checked_state, checked_text, is_id
+from app.store.errors import StoreError
+from app.store.images import find_image, image_record
+from app.store.leases import LEASE_SECONDS, checked_lease, claim, free_for, refuse_if_held, release, renew
+from app.store.projects import Project
+from app.store.records import PENDING, ImageRecord, State
+from app.store.schema import ActRow, AnnotationRow, CategoryRow, ImageRow
+
+__all__ = ["Order", "claim", "has_work", "next_image", "release", "renew", "set_reviewed", "upcoming"]
+
+# Ranks by quality: boxes without a mask, then 0 to 1, then masks that nobody scored, then photos without annotations.
+_NO_MASK, _NO_SCORE, _NOTHING = -1.0, 2.0, 3.0
+# Ranks by class are positions in the list of classes; unknown classes and photos without annotations come last.
+_NO_CLASS, _NO_ANNOTATION = 1e9, 2e9
+
+
+class Order(StrEnum):
+    """QUALITY: worst mask first, photos with boxes that have none before all. RANDOM: the same for everybody."""
+
+    QUALITY = "quality"
+    CLASS = "class"
+    FILE = "file"
+    RANDOM = "random"
+
+
+def next_image(
+    project: Project,
+    *,
+    actor: str,
+    order: Order | str = Order.QUALITY,
+    after: int | None = None,
+    category_id: int | None = None,
+    states: Sequence[State | str] = PENDING,
+    forward: bool = True,
+    include_empty: bool = True,
+    include_done: bool = False,
+    lease_seconds: float = LEASE_SECONDS,
+    now: Callable[[], float] = time.time,
+) -> ImageRecord | None:
+    """The next photo that has work, leased to the annotator; None where there is no more.
+
+    Args:
+        after: the photo to go on from; it is given back if the annotator holds it, and comes again only where nothing
+            else has work.
+        category_id: only photos with work of this class.
+        states: what counts as work.
+        forward: False goes through the same order backwards.
+        include_empty: whether a photo without annotations has work.
+        include_done: take photos without work too, to leaf through all of them.
+
+    Raises:
+        NotFound: ``after`` is not in this project.
+        StoreError: unknown order or state, or a lease of impossible length.
+    """
+    checked_text(actor, "the annotator's name")
+    checked_lease(lease_seconds)
+    wish = _wish(project, order, category_id, states, include_empty, include_done)
+    with project.database.writing() as session:
+        at = now()
+        statement = _queue(session, wish, actor=actor, after=after, forward=forward, at=at).limit(1)
+        # Photos that others are just taking are passed over. Only where nothing else is left is it worth waiting: what
+        # locks the last photo may be a save, not a claim.
+        found = (
+            session.execute(statement.with_for_update(of=ImageRow, key_share=True, skip_locked=True)).first()
+            or session.execute(statement.with_for_update(of=ImageRow, key_share=True)).first()
+        )
+        if found is None:
+            return None
+        row, rank = found
+        row.lease_by, row.lease_until = actor, at + lease_seconds
+        row.queue_order, row.queue_rank = wish.order.value, float(rank)
+        if after is not None and after != row.id:
+            _give_back(session, after, actor)
+        return image_record(row)
+
+
+def upcoming(
+    project: Project,
+    *,
+    actor: str,
+    order: Order | str = Order.QUALITY,
+    after: int | None = None,
+    category_id: int | None = None,
+    states: Sequence[State | str] = PENDING,
+    forward: bool = True,
+    include_empty: bool = True,
+    include_done: bool = False,
+    count: int = 2,
+    now: Callable[[], float] = time.time,
+) -> list[int]:
+    """Ids of the photos that ``next_image`` would likely give, without leasing them: to prepare them."""
+    wish = _wish(project, order, category_id, states, include_empty, include_done)
+    with project.database.reading() as session:
+        statement = _queue(session, wish, actor=actor, after=after, forward=forward, at=now()).limit(count)
+        return [row.id for row, _ in session.execute(statement) if row.id != after]
+
+
+def set_reviewed(
+    project: Project, image_id: int, *, actor: str, reviewed: bool, now: Callable[[], float] = time.time
+) -> ImageRecord:
+    """Mark a photo as done, whatever its annotations say, or take the mark away.
+
+    Raises:
+        Leased: somebody else works on it.
+        NotFound: it is not in this project.
+    """
+    checked_text(actor, "the annotator's name")
+    with project.database.writing() as session:
+        row = find_image(session, project, image_id, lock=True)
+        at = now()
+        refuse_if_held(row, actor=actor, at=at)
+        row.reviewed = reviewed
+        kind = "reviewed" if reviewed else "not reviewed"
+        session.add(ActRow(project_id=project.id, image_id=image_id, actor=actor, kind=kind, created_at=at))
+        return image_record(row)
+
+
+def has_work(
+    states: Sequence[State] = PENDING, *, category_id: int | None = None, include_empty: bool = True
+) -> ColumnElement[bool]:
+    """SQL on ``ImageRow``: the photo has work."""
+    live = select(AnnotationRow.id).where(AnnotationRow.image_id == ImageRow.id, AnnotationRow.deleted.is_(False))
+    pending = live.where(AnnotationRow.state.in_(states))
+    if category_id is not None:
+        pending = pending.where(AnnotationRow.category_id == category_id)
+    work: ColumnElement[bool] = pending.exists()
+    if include_empty and category_id is None:
+        work = or_(work, not_(live.exists()))
+    return and_(ImageRow.reviewed.is_(False), work)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """Which photos, in which order."""
+
+    project: Project
+    order: Order
+    category_id: int | None
+    states: Sequence[State]
+    include_empty: bool
+    include_done: bool
+
+
+def _wish(
+    project: Project,
+    order: Order | str,
+    category_id: int | None,
+    states: Sequence[State | str],
+    include_empty: bool,
+    include_done: bool,
+) -> _Wish:
+    if order not in tuple(Order):
+        raise StoreError(f"order {order!r} is unknown; use one of {', '.join(Order)}")
+    if category_id is not None and not is_id(category_id):
+        raise StoreError(f"project {project.name!r} has no class {category_id!r}; load its classes anew")
+    wanted = tuple(State) if include_done else tuple(checked_state(state) for state in states)
+    return _Wish(project, Order(order), category_id, wanted, include_empty, include_done)
+
+
+def _queue(
+    session: Session, wish: _Wish, *, actor: str, after: int | None, forward: bool, at: float
+) -> Select[ImageRow, float]:
+    """The photos with work that nobody else holds, with their ranks, from the next one on and around."""
+    ranks = _ranks(wish).subquery() if wish.order in _BY_ANNOTATIONS else None
+    rank = _rank(wish, ranks)
+    statement = select(ImageRow, rank).where(ImageRow.project_id == wish.project.id, free_for(actor, at))
+    if ranks is not None:
+        statement = statement.outerjoin(ranks, ranks.c.image_id == ImageRow.id)
+    if not wish.include_done:
+        work = has_work(wish.states, category_id=wish.category_id, include_empty=wish.include_empty)
+        statement = statement.where(work)
+    elif wish.category_id is not None:
+        statement = statement.where(ImageRow.id.in_(select(_ranks(wish).subquery().c.image_id)))
+    if after is not None:
+        here = find_image(session, wish.project, after)
+        r0, p0 = _rank_of(session, wish, here), here.position
+        if forward:
+            beyond = or_(rank > r0, and_(rank == r0, ImageRow.position > p0))
+        else:
+            beyond = or_(rank < r0, and_(rank == r0, ImageRow.position < p0))
+        around = case((ImageRow.id == after, 2), (beyond, 0), else_=1)
+        statement = statement.order_by(around)
+    if forward:
+        return statement.order_by(rank, ImageRow.position)
+    return statement.order_by(rank.desc(), ImageRow.position.desc())
+
+
+_BY_ANNOTATIONS = (Order.QUALITY, Order.CLASS)
+
+
+def _rank(wish: _Wish, ranks: Subquery | None) -> ColumnElement[Any]:
+    if ranks is not None:
+        return func.coalesce(ranks.c.rank, _NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION)
+    return type_coerce(ImageRow.shuffle if wish.order is Order.RANDOM else ImageRow.position, Double())
+
+
+def _ranks(wish: _Wish) -> Select[int, float]:
+    """By photo: the rank that its annotations in the wished states give it."""
+    rank: ColumnElement[Any]
+    if wish.order is Order.QUALITY:
+        unmasked = and_(AnnotationRow.counts.is_(None), AnnotationRow.x0.is_not(None))
+        rank = case((unmasked, _NO_MASK), else_=func.coalesce(AnnotationRow.quality, _NO_SCORE))
+    else:
+        place = select(CategoryRow.position).where(CategoryRow.id == AnnotationRow.category_id).scalar_subquery()
+        rank = func.coalesce(place, _NO_CLASS)
+    statement = (
+        select(AnnotationRow.image_id, func.min(rank).label("rank"))
+        .where(
+            AnnotationRow.project_id == wish.project.id,
+            AnnotationRow.deleted.is_(False),
+            AnnotationRow.state.in_(wish.states),
+        )
+        .group_by(AnnotationRow.image_id)
+    )
+    if wish.category_id is not None:
+        statement = statement.where(AnnotationRow.category_id == wish.category_id)
+    return statement
+
+
+def _rank_of(session: Session, wish: _Wish, here: ImageRow) -> float:
+    """Where in the order the annotator is: the rank that their photo was handed out with, though its masks changed."""
+    if wish.order not in _BY_ANNOTATIONS:
+        return float(here.shuffle if wish.order is Order.RANDOM else here.position)
+    if here.queue_order == wish.order and here.queue_rank is not None:
+        return here.queue_rank
+    for states in (wish.states, tuple(State)):
+        ranks = _ranks(replace(wish, states=states)).where(AnnotationRow.image_id == here.id)
+        if (found := session.execute(ranks).first()) is not None:
+            return float(found.rank)
+    return _NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION
+
+
+def _give_back(session: Session, image_id: int, actor: str) -> None:
+    """End the annotator's own lease. A row that is locked keeps it till it runs out: waiting could be a deadlock."""
+    mine = select(ImageRow).where(ImageRow.id == image_id, ImageRow.lease_by == actor)
+    row = session.scalar(mine.with_for_update(key_share=True, skip_locked=True))
+    if row is not None:
+        row.lease_by = row.lease_until = None
