@@ -100,9 +100,8 @@ def lock(
         if not is_id(number):
             raise no_annotation(project, number)
     mine = AnnotationRow.id.in_(wanted), AnnotationRow.project_id == project.id
-    photo_of: dict[int, int] = dict(
-        row._tuple() for row in session.execute(select(AnnotationRow.id, AnnotationRow.image_id).where(*mine))
-    )
+    photos_of = session.execute(select(AnnotationRow.id, AnnotationRow.image_id).where(*mine))
+    photo_of = {row.id: row.image_id for row in photos_of}
     for number in wanted:
         if number not in photo_of or (image_id is not None and photo_of[number] != image_id):
             raise no_annotation(project, number)
