@@ -1,4 +1,4 @@
-"""A COCO file into a new project, in one transaction: a killed import leaves nothing behind.
+"""A COCO file into a project, new or not, in one transaction: a killed import leaves nothing behind.
 
 The file is read as a stream and inserted in batches, so memory depends on neither masks nor polygons.
 """
@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.store.bulk import insert_rows
+from app.store.bulk import insert_act, insert_rows
+from app.store.coco_merge import Merge, Merged
 from app.store.coco_rows import (
-    IMPORTER,
     Look,
     Row,
     annotation_rows,
@@ -28,7 +28,7 @@ from app.store.coco_rows import (
 from app.store.database import Database
 from app.store.errors import StoreError
 from app.store.projects import Project, new_project
-from app.store.schema import ActRow, AnnotationRow, CategoryRow, ImageRow
+from app.store.schema import AnnotationRow, CategoryRow, ImageRow
 from exporters.coco import CocoDocument
 from exporters.coco_columns import Problems
 from labelers.frames import ExifMode
@@ -116,10 +116,36 @@ def import_document(
     return project
 
 
-def insert_act(session: Session, project_id: int) -> None:
-    """One line in the log for the whole import: the rows themselves say what it made."""
-    values = {"project_id": project_id, "actor": IMPORTER, "kind": "import", "created_at": time.time()}
-    session.execute(insert(ActRow).values(values))
+def merge_coco(
+    project: Project,
+    source: Path,
+    *,
+    exif: ExifMode = "auto",
+    on_read: Callable[[int], object] = lambda size: None,
+    on_photo: Callable[[], object] = lambda: None,
+    on_annotation: Callable[[], object] = lambda: None,
+    on_note: Callable[[str], object] = lambda text: None,
+) -> Merged:
+    """Add the photos, classes and annotations of a COCO file that the project doesn't have, in one transaction.
+
+    Annotations that were changed, rejected or deleted in the project stay so. Arguments as in ``import_coco``.
+
+    Raises:
+        CocoError: the file can't be read or was changed meanwhile.
+        StoreError: the database refuses.
+    """
+    with CocoDocument.open(source, on_read=on_read) as document:
+        looks: list[Look] = []
+        for image in document.images:
+            looks.append(look(project.images_root, image, exif))
+            on_photo()
+        merge = Merge(document, looks)
+        with project.database.writing() as session:
+            merged = merge.into(session, project.id, on_annotation)
+            document.check_unchanged()
+        for text in (*document.problems, *merge.problems.lines()):
+            on_note(text)
+    return merged
 
 
 def frame_of(document: CocoDocument) -> str:

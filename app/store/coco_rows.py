@@ -22,7 +22,7 @@ from exporters.coco_columns import Problems
 from labelers.frames import ExifMode, Frame, decide
 from labelers.orientation import boxes_to_upright
 from labelers.paths import find_photo
-from labelers.photos import MAX_PIXELS, MissingPhoto, PhotoError, PhotoHeader, read_header
+from labelers.photos import MAX_PIXELS, MissingPhoto, PhotoError, read_header
 
 Row = dict[str, Any]
 """Column -> value of one table row."""
@@ -62,17 +62,12 @@ def look(images_root: Path, image: ImageRow, exif: ExifMode) -> Look:
         width, height = image.width or 0, image.height or 0
         if width * height > MAX_PIXELS or not (width and height):
             width = height = 0
-        return Look(Frame(1, height, width), 1, width, height, None, describe(error))
-    return seen(header, size, image, exif)
-
-
-def seen(header: PhotoHeader, file_size: int, image: ImageRow, exif: ExifMode) -> Look:
-    """The same of a photo whose header is read already."""
+        return Look(Frame(1, height, width), 1, width, height, None, _describe(error))
     frame = decide(header, image.width, image.height, exif)
-    return Look(frame, header.orientation, header.width, header.height, file_size, frame.note)
+    return Look(frame, header.orientation, header.width, header.height, size, frame.note)
 
 
-def describe(error: PhotoError | OSError) -> str:
+def _describe(error: PhotoError | OSError) -> str:
     """Why a photo can't be used, without the server's folders: annotators read it in their browser."""
     if isinstance(error, MissingPhoto):
         return "the photo is not in the image folder"
