@@ -11,6 +11,7 @@ from app.convert.plan import Plan, State
 from app.convert.result import PhotoResult
 from app.convert.run import Asked, ask
 from app.convert.summary import Summary
+from app.reports.colours import colour_at
 from app.reports.page import Card, render
 from app.reports.thumbnails import thumbnail
 from exporters.files import replacing
@@ -60,6 +61,7 @@ def _cards(plan: Plan, journal: Journal, image_row: int, rows: set[int]) -> dict
             annotation=annotations.keys[at],
             file=image.file_name,
             name=plan.name(int(annotations.category_rows[at])),
+            colour=colour_at(int(annotations.category_rows[at])),
             score=result.scores[k],
             size=(round(float(annotations.xywh[at, 2])), round(float(annotations.xywh[at, 3]))),
             picture=picture,

@@ -10,7 +10,6 @@ from string import Template
 
 from app.convert.plan import State
 from app.convert.summary import WORDS, Summary
-from app.reports.colours import colour_of
 from app.reports.thumbnails import Thumbnail
 
 _LISTED = 500
@@ -23,6 +22,7 @@ class Card:
     annotation: str
     file: str
     name: str
+    colour: str
     score: float
     size: tuple[int, int]
     picture: Thumbnail | None
@@ -84,10 +84,9 @@ def _options(cards: Sequence[Card]) -> Iterator[str]:
 
 
 def _card(card: Card) -> str:
-    colour = colour_of(card.name)
     level = "low" if card.score < 0.5 else "mid" if card.score < 0.75 else "high"
     return (
-        f'<figure data-name="{_text(card.name)}" style="--c:{colour}">{_picture(card.picture)}'
+        f'<figure data-name="{_text(card.name)}" style="--c:{card.colour}">{_picture(card.picture)}'
         f"<figcaption><span class='score {level}'>{card.score:.2f}</span> <b>{_text(card.name)}</b>"
         f'<small title="{_text(card.file)}">{_text(card.file)}</small>'
         f"<small>annotation {_text(card.annotation)} · box {card.size[0]} &times; {card.size[1]} px</small>"

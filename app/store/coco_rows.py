@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from app.reports.colours import colour_of
+from app.reports.colours import colour_at
 from app.store.records import Box, State
 from exporters import masks
 from exporters.coco import PROVENANCE_KEY, Annotations, Category, CocoDocument, ImageRow
@@ -105,7 +105,7 @@ def category_values(category: Category, *, raw: str | None, source_id: str | Non
         "position": position,
         "source_id": source_id,
         "name": category.name,
-        "colour": colour_of(category.name),
+        "colour": colour_at(position),
         "synonyms": "[]",
         "raw": raw,
     }

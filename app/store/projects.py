@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.reports.colours import colour_of
+from app.reports.colours import colour_at
 from app.store.checks import checked_colour, checked_text, is_id
 from app.store.database import Database
 from app.store.errors import NotFound, StoreError
@@ -98,7 +98,12 @@ def projects(database: Database) -> list[ProjectRecord]:
         rows = session.scalars(select(ProjectRow).order_by(ProjectRow.id)).all()
     return [
         ProjectRecord(
-            id=row.id, name=row.name, images_root=row.images_root, source=row.source, created_at=row.created_at
+            id=row.id,
+            name=row.name,
+            images_root=row.images_root,
+            source=row.source,
+            source_sha256=row.source_sha256,
+            created_at=row.created_at,
         )
         for row in rows
     ]
@@ -146,7 +151,7 @@ def add_category(project: Project, name: str, *, actor: str, now: Callable[[], f
             raise StoreError(f"class {name!r} is already there; use it, or choose another name")
         last = session.scalar(select(func.max(CategoryRow.position)).where(mine))
         position = 0 if last is None else last + 1
-        row = CategoryRow(project_id=project.id, position=position, name=name, colour=colour_of(name), synonyms="[]")
+        row = CategoryRow(project_id=project.id, position=position, name=name, colour=colour_at(position), synonyms="[]")
         session.add(row)
         session.add(ActRow(project_id=project.id, actor=actor, kind="class", created_at=now()))
         session.flush()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from app.reports.colours import colour_of
+from app.reports.colours import colour_at
 from exporters import masks
 from exporters.coco import CocoDocument
 from labelers.photos import open_photo
@@ -24,7 +24,6 @@ def draw(folder: Path) -> Image.Image:
     """Two rows of pictures: boxes given, masks made."""
     columns: list[Image.Image] = []
     with CocoDocument.open(folder / "boxes.masks.json") as document:
-        names = [category.name for category in document.categories]
         for image in document.images:
             photo = open_photo(folder, image.file_name, key=image.key)
             scale = HEIGHT / photo.height
@@ -34,7 +33,7 @@ def draw(folder: Path) -> Image.Image:
             boxed = Image.fromarray(photo.pixels()).resize(size, Image.Resampling.LANCZOS)
             pencil = ImageDraw.Draw(boxed)
             for k, row in enumerate(rows.rows.tolist()):
-                colour = colour_of(names[int(rows.category_rows[k])])
+                colour = colour_at(int(rows.category_rows[k]))
                 x, y, w, h = (float(v) * scale for v in rows.xywh[k])
                 pencil.rectangle((x, y, min(x + w, size[0] - 2), min(y + h, HEIGHT - 2)), outline=colour, width=3)
                 rle = masks.from_coco(document.segmentation(row), photo.height, photo.width)
