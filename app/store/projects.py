@@ -151,7 +151,8 @@ def add_category(project: Project, name: str, *, actor: str, now: Callable[[], f
             raise StoreError(f"class {name!r} is already there; use it, or choose another name")
         last = session.scalar(select(func.max(CategoryRow.position)).where(mine))
         position = 0 if last is None else last + 1
-        row = CategoryRow(project_id=project.id, position=position, name=name, colour=colour_at(position), synonyms="[]")
+        colour = colour_at(position)
+        row = CategoryRow(project_id=project.id, position=position, name=name, colour=colour, synonyms="[]")
         session.add(row)
         session.add(ActRow(project_id=project.id, actor=actor, kind="class", created_at=now()))
         session.flush()

@@ -143,4 +143,4 @@ def test_a_thumbnail_has_mask_and_box_where_they_are(box: tuple[int, int, int, i
 def test_colours_are_stable_and_differ() -> None:
     assert colour_at(3) == colour_at(3)
     assert all(re.fullmatch(r"#[0-9a-f]{6}", colour_at(k)) for k in range(-1, 1300))
-    assert len({colour_at(k) for k in range(1300)}) > 1200
+    assert len({colour_at(k) for k in range(100)}) == 100
