@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from app.reports.colours import colour_of
+from app.reports.colours import colour_at
 from app.store.bulk import insert_act, insert_rows
 from app.store.checks import checked_text
 from app.store.coco_rows import Row, image_values, look
@@ -83,7 +83,7 @@ def import_folder(
             session,
             CategoryRow,
             (
-                {"project_id": project.id, "position": k, "name": text, "colour": colour_of(text), "synonyms": "[]"}
+                {"project_id": project.id, "position": k, "name": text, "colour": colour_at(k), "synonyms": "[]"}
                 for k, text in enumerate(classes)
             ),
         )
