@@ -58,6 +58,8 @@ class PhotoHeader:
         source: the file as text, for messages.
         raw_height, raw_width: size of the stored pixels.
         orientation: EXIF orientation, 1 (already upright) to 8.
+        format: one of ``FORMATS``.
+        plain: 8 bits of grey, palette or RGB without transparency: any viewer shows what ``Photo.pixels`` gives.
     """
 
     source: str
@@ -66,6 +68,8 @@ class PhotoHeader:
     orientation: int
     _path: Path = field(repr=False, compare=False)
     _max_pixels: int = field(repr=False, compare=False, default=MAX_PIXELS)
+    format: str = ""
+    plain: bool = False
 
     @property
     def height(self) -> int:
@@ -95,7 +99,10 @@ def read_header(root: Path, file_name: str, *, max_pixels: int = MAX_PIXELS) -> 
     with _Reading(source), path.open("rb") as stream:
         image = _identify(stream, source, max_pixels)
         height, width = _raw_size(image)
-        return PhotoHeader(source, height, width, _orientation(image), path, max_pixels)
+        plain = image.mode in ("1", "L", "P", "RGB") and "transparency" not in image.info
+        return PhotoHeader(
+            source, height, width, _orientation(image), path, max_pixels, format=image.format or "", plain=plain
+        )
 
 
 def open_photo(root: Path, file_name: str, *, key: str, max_pixels: int = MAX_PIXELS) -> Photo:

@@ -17,6 +17,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.version import version
+
 
 @dataclass(frozen=True)
 class Command:
@@ -45,6 +47,15 @@ COMMANDS = {
   openseed-label example
   openseed-label example my-folder --labeler grabcut""",
     ),
+    "ui": Command(
+        "app.cli.ui",
+        "label in the browser: click boxes, fix masks, accept",
+        """\
+  openseed-label ui dataset.json --images photos/
+  openseed-label ui photos/ --names "person,car"
+  openseed-label ui dataset.openseed.db --annotator ana
+  OPENSEED_LABEL_PASSWORD=... openseed-label ui --database postgresql+psycopg://label@db/label --host 0.0.0.0""",
+    ),
     "evaluate": Command(
         "app.cli.evaluate",
         "measure masks made from boxes against true masks",
@@ -72,7 +83,9 @@ COMMANDS = {
 # Errors that are the user's to fix. By name, because importing their modules just to name them would be slow.
 USER_ERRORS = (
     ("app.errors", "UsageError"),
+    ("app.store.errors", "StoreError"),
     ("app.training.settings", "SettingsError"),
+    ("app.ui.passwords", "PasswordError"),
     ("exporters.coco", "CocoError"),
     ("labelers.build", "UnknownDevice"),
     ("labelers.journal", "JournalError"),
@@ -143,7 +156,7 @@ def _overview(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"openseed-label {_version()}")
+    parser.add_argument("--version", action="version", version=f"openseed-label {version()}")
     _, rest = parser.parse_known_args(words)
     if not rest:
         parser.print_help(sys.stderr)
@@ -151,15 +164,6 @@ def _overview(words: list[str]) -> int:
     near = difflib.get_close_matches(rest[0], COMMANDS, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(COMMANDS)}"
     return parser.error(f"there is no command {rest[0]!r}; {hint}")
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("openseed-label")
-    except PackageNotFoundError:
-        return "(not installed: run `pip install .` in the source folder)"
 
 
 def _user_errors() -> tuple[type[BaseException], ...]:

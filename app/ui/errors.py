@@ -1,0 +1,85 @@
+"""Every error as the same JSON, ``{"error": {"kind", "message", ...}}``, with a status that fits and no traceback."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from app.store.errors import Busy, Conflict, Leased, NotFound, StoreError
+from app.ui.answers import annotation_json
+from app.ui.engine import ModelFailed, NotReady
+from exporters.coco import CocoError
+from labelers.photos import MissingPhoto, PhotoError
+
+_log = logging.getLogger(__name__)
+
+_KINDS = {401: "unauthorised", 403: "forbidden", 404: "not_found", 413: "too_large", 429: "throttled", 503: "busy"}
+
+
+def error_response(status: int, kind: str, message: str, *, retry_after: float | None = None, **more: Any) -> Response:
+    """``more`` goes beside kind and message."""
+    headers = {"Cache-Control": "no-store"}
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(retry_after)))
+    return JSONResponse({"error": {"kind": kind, "message": message, **more}}, status, headers)
+
+
+def unforeseen(method: str, path: str, error: Exception) -> Response:
+    """For what no route expected: the log gets the traceback, the client does not."""
+    if isinstance(error, MemoryError):
+        return error_response(503, "busy", "not enough memory for this now; try again in a moment", retry_after=5)
+    _log.error("%s %s failed", method, path, exc_info=error)
+    return error_response(500, "failed", "the server could not do this; its log says why")
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer what its routes raise."""
+
+    @app.exception_handler(Conflict)
+    def conflict(_: Request, error: Conflict) -> Response:
+        return error_response(
+            409, "conflict", str(error), annotation_id=error.annotation_id, theirs=annotation_json(error.theirs)
+        )
+
+    @app.exception_handler(Leased)
+    def leased(_: Request, error: Leased) -> Response:
+        return error_response(423, "leased", str(error), by=error.by, until=error.until)
+
+    @app.exception_handler(NotFound)
+    @app.exception_handler(MissingPhoto)
+    def not_found(_: Request, error: Exception) -> Response:
+        return error_response(404, "not_found", str(error))
+
+    @app.exception_handler(StoreError)
+    @app.exception_handler(PhotoError)
+    @app.exception_handler(CocoError)
+    def invalid(_: Request, error: Exception) -> Response:
+        return error_response(422, "invalid", str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def unfit(_: Request, error: RequestValidationError) -> Response:
+        return error_response(422, "invalid", "; ".join(map(_sentence, error.errors()[:5])))
+
+    @app.exception_handler(Busy)
+    @app.exception_handler(NotReady)
+    def busy(_: Request, error: Exception) -> Response:
+        return error_response(503, "busy", str(error), retry_after=2)
+
+    @app.exception_handler(ModelFailed)
+    def model_failed(_: Request, error: ModelFailed) -> Response:
+        return error_response(503, "failed", str(error))
+
+    @app.exception_handler(HTTPException)
+    def http(_: Request, error: HTTPException) -> Response:
+        return error_response(error.status_code, _KINDS.get(error.status_code, "invalid"), str(error.detail))
+
+
+def _sentence(problem: dict[str, Any]) -> str:
+    """Where it is and what is wrong, without repeating what the client sent."""
+    where = ".".join(str(part) for part in problem.get("loc", ()) if part != "body")
+    return f"{where}: {problem.get('msg', 'is not valid')}" if where else str(problem.get("msg", "is not valid"))

@@ -1,0 +1,143 @@
+"""Which project a start of the page is about: the one beside the data, imported at the first start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.convert.plan import photo_folder
+from app.convert.progress import bar
+from app.convert.sniff import refuse_other_formats
+from app.convert.write import sha256
+from app.errors import UsageError
+from app.store.coco_import import import_document
+from app.store.database import Database, is_database_file, open_database
+from app.store.folder_import import import_folder
+from app.store.projects import Project, open_project, projects
+from exporters.coco import CocoDocument
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the user asked for.
+
+    Attributes:
+        source: a COCO file, a folder of photos, a project file, or None with ``database``.
+        images: folder of the photos of a COCO file, None to look beside it.
+        names: classes of bare photos.
+        database: URL of a database, None for a file beside the data.
+        project: name of the project, None for the only one, or one named after the data.
+    """
+
+    source: Path | None = None
+    images: Path | None = None
+    names: tuple[str, ...] = ()
+    database: str | None = None
+    project: str | None = None
+
+
+def place_of(wanted: Wanted) -> str | Path:
+    """The database: the URL, the project file itself, or ``dataset.openseed.db`` / ``DIR/openseed.db`` beside the data.
+
+    Raises UsageError: there is no such data, or the options don't go together.
+    """
+    source = wanted.source
+    if source is None:
+        if wanted.database is None:
+            raise UsageError("what is to be labelled? Give a COCO file, a folder of photos, or --database URL")
+        return wanted.database
+    if not source.exists():
+        raise UsageError(f"{source}: no such file or folder; check the path")
+    if is_project_file(source):
+        if wanted.database is not None:
+            raise UsageError(f"{source} is a database, and --database names another; give one of them")
+        return source
+    if wanted.names and not source.is_dir():
+        raise UsageError("--names is for a folder of bare photos; a COCO file names its classes itself")
+    if wanted.images is not None and source.is_dir():
+        raise UsageError(f"{source} is a folder of photos itself; --images is for a COCO file")
+    if wanted.database is not None:
+        return wanted.database
+    return source / "openseed.db" if source.is_dir() else source.with_name(f"{source.stem}.openseed.db")
+
+
+def find_project(wanted: Wanted, *, quiet: bool, say: Callable[[str], None]) -> Project:
+    """Open the project, or import the data into a new one with progress bars on stderr.
+
+    Args:
+        say: hears what the user should know.
+
+    Raises:
+        UsageError, StoreError, CocoError, PhotoError: with the remedy.
+    """
+    database = open_database(place_of(wanted))
+    source = wanted.source
+    if source is None or is_project_file(source):
+        return open_project(database, wanted.project)
+    known = {record.name: record for record in projects(database)}
+    name = wanted.project or (next(iter(known)) if wanted.database is None and len(known) == 1 else _name_of(source))
+    if name not in known:
+        return _imported(database, source, wanted, name=name, quiet=quiet, say=say)
+    record = known[name]
+    if source.is_file() and record.source_sha256 not in (None, sha256(source)):
+        say(
+            f"{source} has changed since it was imported. The project is opened as it is; to add what is new in the "
+            f"file: openseed-label project import {source} --merge"
+        )
+    return open_project(database, name)
+
+
+def is_project_file(path: Path) -> bool:
+    """Is this a database, and no COCO file? By its content; a name ending in .db must be one."""
+    if path.is_dir():
+        return False
+    return is_database_file(path) or path.suffix == ".db"
+
+
+def _imported(
+    database: Database, source: Path, wanted: Wanted, *, name: str, quiet: bool, say: Callable[[str], None]
+) -> Project:
+    if source.is_dir():
+        with bar(total=0, unit="photos", what="reading", quiet=quiet, delay=1.0) as progress:
+            return import_folder(
+                database,
+                source,
+                name=name,
+                names=_class_names(wanted.names),
+                on_photo=progress.update,
+                on_note=say,
+            )
+    refuse_other_formats(source, images_json=None)
+    size = source.stat().st_size
+    with (
+        bar(total=size, unit="B", what="reading", quiet=quiet, delay=1.0, scale=True) as reading,
+        CocoDocument.open(source, on_read=reading.update) as document,
+    ):
+        reading.close()
+        folder, note = photo_folder(
+            wanted.images, source.resolve().parent, (image.file_name for image in document.images)
+        )
+        if note:
+            say(note)
+        steps = len(document.images) + document.annotation_count
+        with bar(total=steps, unit="items", what="importing", quiet=quiet, delay=1.0, scale=True) as progress:
+            return import_document(
+                database,
+                document,
+                images_root=folder,
+                name=name,
+                on_photo=progress.update,
+                on_annotation=progress.update,
+                on_note=say,
+            )
+
+
+def _name_of(source: Path) -> str:
+    resolved = source.resolve()
+    return (resolved.name if source.is_dir() else resolved.stem) or "project"
+
+
+def _class_names(given: Sequence[str]) -> list[str]:
+    """``--names "person,car"``, repeatable; each name once, in order."""
+    return list(dict.fromkeys(name for text in given for part in text.split(",") if (name := part.strip())))

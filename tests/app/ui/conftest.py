@@ -1,0 +1,84 @@
+"""A small project, a labeler that needs no model, and browsers that behave (or not)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from coco_data import COCO, save_photos
+from fakes import FakeLabeler
+from starlette.testclient import TestClient
+
+from app.store.coco_import import import_coco
+from app.store.database import open_database
+from app.store.projects import Project
+from app.ui.app import build_api
+from app.ui.passwords import UsersFile, add_user
+from app.ui.settings import UiSettings
+
+KEY = b"k" * 32
+SITE = "http://localhost:7860"
+
+
+class Browser(TestClient):
+    """Sends what a browser on our own page sends."""
+
+    def __init__(self, app: Any, *, csrf: bool = True) -> None:
+        super().__init__(app, base_url=SITE, follow_redirects=False, raise_server_exceptions=False)
+        self.headers["origin"] = SITE
+        self.headers["sec-fetch-site"] = "same-origin"
+        if csrf:
+            self.headers["x-csrf-token"] = self.get("/api/session").json()["csrf"]
+
+    def login(self, name: str, password: str) -> Any:
+        answer = self.post("/login", data={"name": name, "password": password})
+        if answer.status_code == 303:
+            self.headers["x-csrf-token"] = self.get("/api/session").json()["csrf"]
+        return answer
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Two photos of 64 x 48 with boxes, one without; annotations 1 to 4 in that order."""
+    source = tmp_path / "data.json"
+    save_photos(tmp_path)
+    source.write_text(COCO)
+    database = open_database(tmp_path / "data.openseed.db")
+    yield import_coco(database, source, images_root=tmp_path, name="data")
+    database.close()
+
+
+@pytest.fixture
+def labeler() -> FakeLabeler:
+    return FakeLabeler(empty_names=("ghost",))
+
+
+@pytest.fixture
+def settings() -> UiSettings:
+    return UiSettings(key=KEY, annotator="ana", model_name="fake", model_wait=5.0)
+
+
+@pytest.fixture
+def app(project: Project, labeler: FakeLabeler, settings: UiSettings) -> Any:
+    return build_api(project, lambda: labeler, settings)
+
+
+@pytest.fixture
+def ana(app: Any) -> Iterator[Browser]:
+    """The local annotator of a server without passwords."""
+    with TestClient(app):  # runs the server's start and end once
+        yield Browser(app)
+
+
+@pytest.fixture
+def guarded(project: Project, labeler: FakeLabeler, tmp_path: Path) -> Iterator[Callable[[], Browser]]:
+    """A server with accounts for ana and ben; makes browsers that nobody has logged in with."""
+    users = tmp_path / "users"
+    add_user(users, "ana", "correct horse")
+    add_user(users, "ben", "battery staple")
+    settings = UiSettings(key=KEY, accounts=UsersFile.read(users), host="0.0.0.0", revoked=tmp_path / "sessions")
+    app = build_api(project, lambda: labeler, settings)
+    with TestClient(app):
+        yield lambda: Browser(app, csrf=False)
