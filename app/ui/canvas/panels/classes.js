@@ -1,0 +1,61 @@
+/** Choosing a class: for the selected object, else for the boxes to come. */
+
+import { h } from '../dom.js';
+import { createFinder } from './dialog.js';
+
+/** @param {import('../app.js').App} app */
+export function createClasses(app) {
+  const { state, api } = app;
+
+  /** @param {number} id */
+  function choose(id) {
+    const selected = app.selected();
+    state.set({ activeCategory: id });
+    if (selected && app.mayWrite()) void app.acts.setCategory(selected, id);
+  }
+
+  /** @param {string} name */
+  async function create(name) {
+    try {
+      const category = await app.outbox.add(() => api.post('categories', { name }));
+      state.set({ categories: [...state.get().categories, category] });
+      choose(category.id);
+    } catch (error) {
+      app.toast(error instanceof Error ? error.message : String(error), { kind: 'error' });
+    }
+  }
+
+  const finder = createFinder({
+    title: 'Find a class',
+    placeholder: 'Type a class name…',
+    testid: 'classes',
+    onClose: () => app.stage.element.focus({ preventScroll: true }),
+    find(text) {
+      const wanted = text.toLowerCase();
+      /** @param {import('../types.js').Category} one */
+      const rank = (one) => {
+        const names = [one.name, ...one.synonyms].map((name) => name.toLowerCase());
+        if (names.some((name) => name.startsWith(wanted))) return 0;
+        return names.some((name) => name.includes(wanted)) ? 1 : 2;
+      };
+      const matching = state.get().categories.map((one) => ({ one, rank: rank(one) })).filter((entry) => entry.rank < 2);
+      matching.sort((a, b) => a.rank - b.rank);
+      const options = matching.map(({ one }) => ({
+        item: () => choose(one.id),
+        node: h(
+          'span',
+          { class: 'os-inline' },
+          h('i', { class: 'os-dot', style: { background: one.colour } }),
+          h('span', { class: 'os-grow' }, one.name, one.synonyms.length ? h('small', {}, ` ${one.synonyms.join(', ')}`) : null),
+          one.key ? h('kbd', {}, one.key) : null,
+        ),
+      }));
+      const isNew = text && !state.get().categories.some((one) => one.name.toLowerCase() === wanted);
+      if (isNew) options.push({ item: () => void create(text), node: h('span', {}, 'New class “', h('b', {}, text), '”') });
+      return options;
+    },
+    choose: (act) => act(),
+  });
+
+  return { ...finder, choose };
+}
