@@ -19,12 +19,13 @@ def annotations_of(project: Project, image_id: int, *, deleted: bool = False) ->
     Raises:
         NotFound: the photo is not in this project.
     """
-    statement = select(AnnotationRow).where(AnnotationRow.image_id == image_id)
+    statement = select(AnnotationRow).where(AnnotationRow.project_id == project.id, AnnotationRow.image_id == image_id)
     if not deleted:
         statement = statement.where(AnnotationRow.deleted.is_(False))
     with project.database.reading() as session:
         photo = find_image(session, project, image_id)
-        rows = session.scalars(statement.order_by(AnnotationRow.position, AnnotationRow.id)).all()
+        # Sorted here: asked for an order, SQLite would walk the whole project in that order.
+        rows = sorted(session.scalars(statement), key=lambda row: (row.position, row.id))
         return [record_of(row, width=photo.width, height=photo.height) for row in rows]
 
 

@@ -38,7 +38,14 @@ def list_images(project: Project, *, offset: int = 0, limit: int = 100, search: 
     statement = (
         select(ImageRow, func.coalesce(func.sum(pending), 0), func.count(AnnotationRow.id))
         .select_from(ImageRow)
-        .outerjoin(AnnotationRow, and_(AnnotationRow.image_id == ImageRow.id, AnnotationRow.deleted.is_(False)))
+        .outerjoin(
+            AnnotationRow,
+            and_(
+                AnnotationRow.project_id == project.id,  # the index starts with it
+                AnnotationRow.image_id == ImageRow.id,
+                AnnotationRow.deleted.is_(False),
+            ),
+        )
         .where(ImageRow.id.in_(select(page.c.id)))
         .group_by(ImageRow.id)
         .order_by(ImageRow.position)

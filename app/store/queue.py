@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Select, Subquery, and_, case, func, not_, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Row, Select, and_, func, not_, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from app.store.checks import checked_state, checked_text, is_id
@@ -26,10 +26,11 @@ from app.store.schema import ActRow, AnnotationRow, CategoryRow, ImageRow
 
 __all__ = ["Order", "claim", "has_work", "next_image", "release", "renew", "set_reviewed", "upcoming"]
 
-# Ranks by quality: boxes without a mask, then 0 to 1, then masks that nobody scored, then photos without annotations.
-_NO_MASK, _NO_SCORE, _NOTHING = -1.0, 2.0, 3.0
-# Ranks by class are positions in the list of classes; unknown classes and photos without annotations come last.
+_NOTHING = 3.0
+"""Rank by quality of a photo without annotations: after all others (see ``app.store.schema.review_rank``)."""
+
 _NO_CLASS, _NO_ANNOTATION = 1e9, 2e9
+"""Ranks by class are places in the list of classes; unknown classes and photos without annotations come last."""
 
 
 class Order(StrEnum):
@@ -75,18 +76,15 @@ def next_image(
     wish = _wish(project, order, category_id, states, include_empty, include_done)
     with project.database.writing() as session:
         at = now()
-        statement = _queue(session, wish, actor=actor, after=after, forward=forward, at=at).limit(1)
+        parts = _queue(session, wish, actor=actor, after=after, forward=forward, at=at)
         # Photos that others are just taking are passed over. Only where nothing else is left is it worth waiting: what
         # locks the last photo may be a save, not a claim.
-        found = (
-            session.execute(statement.with_for_update(of=ImageRow, key_share=True, skip_locked=True)).first()
-            or session.execute(statement.with_for_update(of=ImageRow, key_share=True)).first()
-        )
+        found = _first(session, parts, skip_locked=True) or _first(session, parts, skip_locked=False)
         if found is None:
             return None
-        row, rank = found
+        row = session.get_one(ImageRow, found.id)
         row.lease_by, row.lease_until = actor, at + lease_seconds
-        row.queue_order, row.queue_rank = wish.order.value, float(rank)
+        row.queue_order, row.queue_rank = wish.order.value, float(found.rank)
         if after is not None and after != row.id:
             _give_back(session, after, actor)
         return image_record(row)
@@ -109,8 +107,10 @@ def upcoming(
     """Ids of the photos that ``next_image`` would likely give, without leasing them: to prepare them."""
     wish = _wish(project, order, category_id, states, include_empty, include_done)
     with project.database.reading() as session:
-        statement = _queue(session, wish, actor=actor, after=after, forward=forward, at=now()).limit(count)
-        return [row.id for row, _ in session.execute(statement) if row.id != after]
+        found: list[int] = []
+        for part in _queue(session, wish, actor=actor, after=after, forward=forward, at=now())[:2]:
+            found += session.scalars(part.limit(count - len(found)))
+    return found
 
 
 def set_reviewed(
@@ -137,7 +137,11 @@ def has_work(
     states: Sequence[State] = PENDING, *, category_id: int | None = None, include_empty: bool = True
 ) -> ColumnElement[bool]:
     """SQL on ``ImageRow``: the photo has work."""
-    live = select(AnnotationRow.id).where(AnnotationRow.image_id == ImageRow.id, AnnotationRow.deleted.is_(False))
+    live = select(AnnotationRow.id).where(
+        AnnotationRow.project_id == ImageRow.project_id,  # the index starts with it
+        AnnotationRow.image_id == ImageRow.id,
+        AnnotationRow.deleted.is_(False),
+    )
     pending = live.where(AnnotationRow.state.in_(states))
     if category_id is not None:
         pending = pending.where(AnnotationRow.category_id == category_id)
@@ -177,47 +181,55 @@ def _wish(
 
 def _queue(
     session: Session, wish: _Wish, *, actor: str, after: int | None, forward: bool, at: float
-) -> Select[ImageRow, float]:
-    """The photos with work that nobody else holds, with their ranks, from the next one on and around."""
-    ranks = _ranks(wish).subquery() if wish.order in _BY_ANNOTATIONS else None
-    rank = _rank(wish, ranks)
-    statement = select(ImageRow, rank).where(ImageRow.project_id == wish.project.id, free_for(actor, at))
-    if ranks is not None:
+) -> list[Select[int, float]]:
+    """Photos with work that nobody else holds, and their ranks: those beyond ``after``, those before it, and itself.
+
+    Three queries rather than one that sorts: the first mostly has what is wanted, and can stop at once where an index
+    has the order.
+    """
+    by_annotations = wish.order in _BY_ANNOTATIONS
+    ranks = _ranks(wish).subquery()
+    place = ImageRow.shuffle if wish.order is Order.RANDOM else ImageRow.position
+    missing = _NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION
+    rank: ColumnElement[Any] = func.coalesce(ranks.c.rank, missing) if by_annotations else place.expression
+    statement = select(ImageRow.id, rank.label("rank")).where(
+        ImageRow.project_id == wish.project.id, free_for(actor, at)
+    )
+    if by_annotations:
         statement = statement.outerjoin(ranks, ranks.c.image_id == ImageRow.id)
     if not wish.include_done:
         work = has_work(wish.states, category_id=wish.category_id, include_empty=wish.include_empty)
         statement = statement.where(work)
     elif wish.category_id is not None:
         statement = statement.where(ImageRow.id.in_(select(_ranks(wish).subquery().c.image_id)))
-    if after is not None:
-        here = find_image(session, wish.project, after)
-        r0, p0 = _rank_of(session, wish, here), here.position
-        if forward:
-            beyond = or_(rank > r0, and_(rank == r0, ImageRow.position > p0))
-        else:
-            beyond = or_(rank < r0, and_(rank == r0, ImageRow.position < p0))
-        around = case((ImageRow.id == after, 2), (beyond, 0), else_=1)
-        statement = statement.order_by(around)
-    if forward:
-        return statement.order_by(rank, ImageRow.position)
-    return statement.order_by(rank.desc(), ImageRow.position.desc())
+    key = (rank, ImageRow.position)
+    ordered = statement.order_by(*(key if forward else (part.desc() for part in key)))
+    if after is None:
+        return [ordered]
+    here = find_image(session, wish.project, after)
+    there = tuple_(*_key_of(session, wish, here))
+    beyond = tuple_(*key) > there if forward else tuple_(*key) < there
+    others = ordered.where(ImageRow.id != after)
+    return [others.where(beyond), others.where(not_(beyond)), statement.where(ImageRow.id == after)]
+
+
+def _first(session: Session, parts: Sequence[Select[int, float]], *, skip_locked: bool) -> Row[int, float] | None:
+    """The first photo of the first part that has any, locked."""
+    for part in parts:
+        locking = part.limit(1).with_for_update(of=ImageRow, key_share=True, skip_locked=skip_locked)
+        if (found := session.execute(locking).first()) is not None:
+            return found
+    return None
 
 
 _BY_ANNOTATIONS = (Order.QUALITY, Order.CLASS)
-
-
-def _rank(wish: _Wish, ranks: Subquery | None) -> ColumnElement[Any]:
-    if ranks is not None:
-        return func.coalesce(ranks.c.rank, _NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION)
-    return type_coerce(ImageRow.shuffle if wish.order is Order.RANDOM else ImageRow.position, Double())
 
 
 def _ranks(wish: _Wish) -> Select[int, float]:
     """By photo: the rank that its annotations in the wished states give it."""
     rank: ColumnElement[Any]
     if wish.order is Order.QUALITY:
-        unmasked = and_(AnnotationRow.counts.is_(None), AnnotationRow.x0.is_not(None))
-        rank = case((unmasked, _NO_MASK), else_=func.coalesce(AnnotationRow.quality, _NO_SCORE))
+        rank = AnnotationRow.review_rank.expression
     else:
         place = select(CategoryRow.position).where(CategoryRow.id == AnnotationRow.category_id).scalar_subquery()
         rank = func.coalesce(place, _NO_CLASS)
@@ -235,17 +247,17 @@ def _ranks(wish: _Wish) -> Select[int, float]:
     return statement
 
 
-def _rank_of(session: Session, wish: _Wish, here: ImageRow) -> float:
-    """Where in the order the annotator is: the rank that their photo was handed out with, though its masks changed."""
+def _key_of(session: Session, wish: _Wish, here: ImageRow) -> tuple[float, int]:
+    """Where in the order the annotator is: by the rank that their photo was handed out with, had its masks changed."""
     if wish.order not in _BY_ANNOTATIONS:
-        return float(here.shuffle if wish.order is Order.RANDOM else here.position)
+        return (here.shuffle if wish.order is Order.RANDOM else here.position), here.position
     if here.queue_order == wish.order and here.queue_rank is not None:
-        return here.queue_rank
+        return here.queue_rank, here.position
     for states in (wish.states, tuple(State)):
         ranks = _ranks(replace(wish, states=states)).where(AnnotationRow.image_id == here.id)
         if (found := session.execute(ranks).first()) is not None:
-            return float(found.rank)
-    return _NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION
+            return found.rank, here.position
+    return (_NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION), here.position
 
 
 def _give_back(session: Session, image_id: int, actor: str) -> None:

@@ -18,7 +18,17 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
 )
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_REVIEW_RANK = "CASE WHEN counts IS NULL AND x0 IS NOT NULL THEN -1.0 WHEN quality IS NULL THEN 2.0 ELSE quality END"
+
+
+def review_rank(*, x0: float | None, counts: str | None, quality: float | None) -> float:
+    """Place of an annotation in the queue by quality: a box without a mask, then 0 to 1, then a mask without score."""
+    if counts is None and x0 is not None:
+        return -1.0
+    return 2.0 if quality is None else quality
 
 
 class Base(DeclarativeBase):
@@ -103,18 +113,27 @@ class CategoryRow(Base):
     raw: Mapped[str | None] = mapped_column(deferred=True)
 
 
+def _review_rank_of_insert(context: DefaultExecutionContext) -> float:
+    given = context.get_current_parameters()  # type: ignore[no-untyped-call]
+    return review_rank(x0=given.get("x0"), counts=given.get("counts"), quality=given.get("quality"))
+
+
 class AnnotationRow(Base):
     """A box and its mask, xyxy pixels of the upright photo. Never removed: ``deleted`` hides it.
 
     ``counts`` is the compressed COCO RLE of the upright photo, whose size is the image's. ``box_changed``,
     ``mask_changed`` and ``category_changed`` tell what differs from ``raw``, and so what export rewrites.
+    ``review_rank`` follows from other columns, which the database checks: the queue needs it in an index.
     """
 
     __tablename__ = "annotations"
     __table_args__ = (
-        Index(None, "image_id", "deleted", "state"),
+        # All that the queue and the progress counts ask for, so that they never touch the rows with the masks.
+        Index("ix_annotations_review", "project_id", "image_id", "deleted", "state", "review_rank", "category_id"),
+        Index("ix_annotations_tally", "project_id", "deleted", "state", "author", "category_id"),
         Index(None, "project_id", "position"),
         CheckConstraint("state IN ('proposed', 'accepted', 'rejected', 'needs work')", name="state"),
+        CheckConstraint(f"review_rank = {_REVIEW_RANK}", name="review_rank"),
         CheckConstraint("form IN ('auto', 'polygon', 'rle')", name="form"),
     )
 
@@ -141,6 +160,7 @@ class AnnotationRow(Base):
     category_changed: Mapped[bool] = mapped_column(server_default=false())
     created_at: Mapped[float]
     updated_at: Mapped[float]
+    review_rank: Mapped[float] = mapped_column(default=_review_rank_of_insert)
     source_key: Mapped[str | None]
     counts: Mapped[str | None]
     raw: Mapped[str | None] = mapped_column(deferred=True)

@@ -10,7 +10,7 @@ from typing import Any
 from app.store import checks
 from app.store.errors import StoreError
 from app.store.records import AnnotationRecord, AnnotationValues, Box, State
-from app.store.schema import AnnotationRow, ImageRow
+from app.store.schema import AnnotationRow, ImageRow, review_rank
 from labelers.records import RLE
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -73,6 +73,7 @@ def put(values: AnnotationValues, row: AnnotationRow) -> None:
     row.x0, row.y0, row.x1, row.y1 = values.box or (None, None, None, None)
     row.counts = None if values.mask is None else values.mask["counts"].decode("ascii")
     row.form, row.simplify, row.quality = values.form, values.simplify, values.quality
+    row.review_rank = review_rank(x0=row.x0, counts=row.counts, quality=row.quality)
     row.source, row.state, row.iscrowd = values.source, values.state.value, values.iscrowd
     row.author, row.deleted = values.author, values.deleted
     row.box_changed, row.mask_changed = values.box_changed, values.mask_changed

@@ -22,6 +22,7 @@ _POSTGRES_TRIGGER = """
 CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
 FOR EACH STATEMENT EXECUTE FUNCTION openseed_label_append_only()
 """
+_REVIEW_RANK = "CASE WHEN counts IS NULL AND x0 IS NOT NULL THEN -1.0 WHEN quality IS NULL THEN 2.0 ELSE quality END"
 
 
 def upgrade() -> None:
@@ -151,9 +152,11 @@ def _create_tables() -> None:
         sa.Column("category_changed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
+        sa.Column("review_rank", sa.Double(), nullable=False),
         sa.Column("source_key", sa.Text(), nullable=True),
         sa.Column("counts", sa.Text(), nullable=True),
         sa.Column("raw", sa.Text(), nullable=True),
+        sa.CheckConstraint(f"review_rank = {_REVIEW_RANK}", name=op.f("ck_annotations_review_rank")),
         sa.CheckConstraint("form IN ('auto', 'polygon', 'rle')", name=op.f("ck_annotations_form")),
         sa.CheckConstraint(
             "state IN ('proposed', 'accepted', 'rejected', 'needs work')", name=op.f("ck_annotations_state")
@@ -163,7 +166,14 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_annotations_project_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_annotations")),
     )
-    op.create_index(op.f("ix_annotations_image_id_deleted_state"), "annotations", ["image_id", "deleted", "state"])
+    op.create_index(
+        op.f("ix_annotations_review"),
+        "annotations",
+        ["project_id", "image_id", "deleted", "state", "review_rank", "category_id"],
+    )
+    op.create_index(
+        op.f("ix_annotations_tally"), "annotations", ["project_id", "deleted", "state", "author", "category_id"]
+    )
     op.create_index(op.f("ix_annotations_project_id_position"), "annotations", ["project_id", "position"])
     op.create_table(
         "events",
