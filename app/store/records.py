@@ -31,12 +31,18 @@ PENDING = (State.PROPOSED, State.NEEDS_WORK)
 
 @dataclass(frozen=True)
 class ProjectRecord:
-    """One project of a database. ``source`` is the imported COCO file, None for a folder of bare photos."""
+    """One project of a database.
+
+    Attributes:
+        images_root: the folder that file names are relative to.
+        source, source_sha256: the imported COCO file, and its content then; None for a folder of bare photos.
+    """
 
     id: int
     name: str
     images_root: str
     source: str | None
+    source_sha256: str | None
     created_at: float
 
 
