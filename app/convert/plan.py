@@ -97,7 +97,7 @@ def make_plan(settings: Settings, *, quiet: bool = True) -> Plan:
             document = open_results(settings.source, settings.images_json, on_read=progress.update)
         else:
             document = CocoDocument.open(settings.source, on_read=progress.update)
-    wanted = _wanted(settings.categories, document.categories)
+    wanted = wanted_rows(settings.categories, document.categories)
     state = np.full(document.annotation_count, State.NO_IMAGE, np.uint8)
     image_of = np.full(document.annotation_count, -1, np.int64)
     todo: list[int] = []
@@ -141,7 +141,7 @@ def choose(annotations: Annotations, *, wanted: frozenset[int] | None, redo: boo
     return state
 
 
-def _wanted(texts: tuple[str, ...], categories: tuple[Category, ...]) -> frozenset[int] | None:
+def wanted_rows(texts: tuple[str, ...], categories: tuple[Category, ...]) -> frozenset[int] | None:
     """Category rows named by ``--categories``; names shared by several categories mean all of them."""
     if not texts:
         return None

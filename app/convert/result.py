@@ -12,13 +12,14 @@ from app.convert.plan import State
 from labelers.frames import Frame
 from labelers.records import RLE, Instances, Status
 
-_STATE = {
+STATE = {
     Status.OK: State.CONVERTED,
     Status.EMPTY: State.EMPTY,
     Status.DEGENERATE: State.DEGENERATE,
     Status.OUTSIDE: State.OUTSIDE,
     Status.FAILED: State.FAILED,
 }
+"""What a labeler's answer means for an annotation."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class PhotoResult:
         """Take the labeler's answer into the frame of the input."""
         return PhotoResult(
             rows=tuple(rows.tolist()),
-            states=tuple(_STATE[status] for status in instances.status),
+            states=tuple(STATE[status] for status in instances.status),
             reasons=instances.reasons,
             # four digits: more would only make files differ between machines
             scores=tuple(round(score, 4) for score in instances.scores.tolist()),

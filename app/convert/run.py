@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from app.convert.plan import Plan
 from app.convert.result import PhotoResult
+from app.convert.settings import Settings
 from labelers import refine
 from labelers.driver import Job, Outcome, run
 from labelers.frames import Frame, decide
@@ -79,15 +80,15 @@ def label(
             except PhotoError as error:
                 annotations, chosen = plan.rows(row)
                 asked[key] = annotations.rows[chosen]
-                yield Job(key, _raising(error), Boxes(np.zeros((0, 4), np.float32), ()))
+                yield Job(key, raising(error), Boxes(np.zeros((0, 4), np.float32), ()))
                 continue
             asked[key] = found
-            yield Job(key, _opening(found.header, key), found.boxes)
+            yield Job(key, opening(found.header, key), found.boxes)
 
     def keep(outcome: Outcome) -> None:
         found = asked.pop(outcome.key)
         if isinstance(found, Asked) and outcome.instances is not None:
-            instances = _refined(outcome.instances, plan)
+            instances = refined(outcome.instances, plan.settings)
             result = PhotoResult.of(found.rows, instances, found.frame, mismatch=found.mismatch)
         else:
             rows = found.rows if isinstance(found, Asked) else found
@@ -98,8 +99,8 @@ def label(
     run(labeler, jobs(), plan.vocabulary, on_outcome=keep)
 
 
-def _refined(instances: Instances, plan: Plan) -> Instances:
-    settings = plan.settings
+def refined(instances: Instances, settings: Settings) -> Instances:
+    """The corrections that the user asked for."""
     if settings.clip:
         instances = refine.clip_to_boxes(instances, margin=settings.margin)
     if settings.overlap == "argmax":
@@ -107,12 +108,15 @@ def _refined(instances: Instances, plan: Plan) -> Instances:
     return instances
 
 
-def _raising(error: PhotoError) -> Callable[[], Photo]:
+def raising(error: PhotoError) -> Callable[[], Photo]:
+    """For a job: the photo can't be opened."""
+
     def open_() -> Photo:
         raise error
 
     return open_
 
 
-def _opening(header: PhotoHeader, key: str) -> Callable[[], Photo]:
+def opening(header: PhotoHeader, key: str) -> Callable[[], Photo]:
+    """For a job: opens the photo."""
     return lambda: header.photo(key)
