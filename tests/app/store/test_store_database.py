@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sample_project import image_ids, sample_project
 from sqlalchemy import text
 
+from app.store.acts import Create, commit
 from app.store.database import VERSION_TABLE, Database, is_database_file, is_database_url, open_database
 from app.store.errors import StoreError
 from app.store.schema import Base, ProjectRow
@@ -42,33 +44,21 @@ def test_a_fresh_database_is_made_once_by_many_at_the_same_time(empty_url: str) 
 
 @pytest.mark.parametrize("table", ["acts", "events"])
 def test_the_log_can_only_grow(database: Database, table: str) -> None:
-    with database.writing() as session:
-        session.add(ProjectRow(name="p", images_root="/photos", created_at=0.0))
-        session.execute(text("INSERT INTO acts (project_id, actor, kind, created_at) VALUES (1, 'ann', 'test', 0)"))
-    for statement in (f"UPDATE {table} SET id = 7", f"DELETE FROM {table}"):
-        if table == "events":
-            _add_event(database)
+    project = sample_project(database, photos=1, boxes=1)
+    [photo] = image_ids(project)
+    commit(project, [Create({"box": (1, 1, 2, 2)})], actor="ann", kind="create", image_id=photo)
+    for statement in (f"UPDATE {table} SET id = id + 100", f"DELETE FROM {table}"):
         with pytest.raises(StoreError, match=f"{table} is append-only"), database.writing() as session:
             session.execute(text(statement))
+    if not database.is_sqlite:
+        with pytest.raises(StoreError, match="is append-only"), database.writing() as session:
+            session.execute(text(f"TRUNCATE {table} CASCADE"))
 
 
-def _add_event(database: Database) -> None:
-    with database.writing() as session:
-        if session.scalar(text("SELECT count(*) FROM events")):
-            return
-        session.execute(
-            text(
-                "INSERT INTO images (project_id, position, shuffle, file_name, width, height, orientation,"
-                " frame_orientation, frame_width, frame_height) VALUES (1, 0, 0, 'a.png', 4, 4, 1, 1, 4, 4)"
-            )
-        )
-        session.execute(
-            text(
-                "INSERT INTO annotations (project_id, image_id, position, version, state, author, source, created_at,"
-                " updated_at) VALUES (1, 1, 0, 1, 'proposed', 'import', 'imported', 0, 0)"
-            )
-        )
-        session.execute(text("INSERT INTO events (act_id, annotation_id, after) VALUES (1, 1, '{}')"))
+def test_the_rank_in_the_queue_can_not_drift(database: Database) -> None:
+    sample_project(database, photos=1, boxes=1)
+    with pytest.raises(StoreError, match="review_rank"), database.writing() as session:
+        session.execute(text("UPDATE annotations SET quality = 0.5, counts = 'abc'"))
 
 
 def test_a_failed_block_leaves_nothing(database: Database) -> None:
