@@ -78,12 +78,12 @@ def paste(window: NDArray[np.bool_], x0: int, y0: int, height: int, width: int) 
     inside = np.asarray(window, bool)[top : max(height - y0, top), left : max(width - x0, left)]
     y0, x0 = y0 + top, x0 + left
     # A zero row above and below each column makes every run start and end inside its column.
-    columns = np.pad(inside.T, ((0, 0), (1, 1))).view(np.int8)
-    step = np.diff(columns, axis=1)
-    start_column, start_row = np.nonzero(step == 1)
-    end_column, end_row = np.nonzero(step == -1)
-    starts = (start_column + x0) * height + start_row + y0
-    ends = (end_column + x0) * height + end_row + y0
+    columns = np.pad(inside.T, ((0, 0), (1, 1)))
+    flat = columns.ravel()
+    # so changes in the flattened columns are a start and an end in turn
+    column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), columns.shape[1])
+    at = (column + x0) * height + row + y0
+    starts, ends = at[::2], at[1::2]
     # A run that reaches the bottom continues where the next column starts at the top.
     joined = ends[:-1] == starts[1:]
     starts = starts[np.concatenate([[True], ~joined])] if len(starts) else starts
