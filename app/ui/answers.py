@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from app.store.records import AnnotationRecord, AnnotationValues, CategoryRecord, ImageRecord
-from exporters.edit import holes, islands
 from exporters.masks import area
 from labelers.records import RLE
 
@@ -19,9 +18,9 @@ def mask_json(mask: RLE | None) -> dict[str, Any] | None:
     return None if mask is None else {"size": list(mask["size"]), "counts": mask["counts"].decode("ascii")}
 
 
-def annotation_json(record: AnnotationRecord, *, detail: bool = False) -> dict[str, Any]:
-    """One annotation. ``detail`` adds what needs the mask to be decoded: ``islands`` and ``holes``."""
-    found = {
+def annotation_json(record: AnnotationRecord) -> dict[str, Any]:
+    """One annotation."""
+    return {
         "id": record.id,
         "image_id": record.image_id,
         "category_id": record.category_id,
@@ -38,10 +37,6 @@ def annotation_json(record: AnnotationRecord, *, detail: bool = False) -> dict[s
         "deleted": record.deleted,
         "area": 0 if record.mask is None else area(record.mask),
     }
-    if detail:
-        found["islands"] = 0 if record.mask is None else islands(record.mask)
-        found["holes"] = record.mask is not None and holes(record.mask)
-    return found
 
 
 def values_json(annotation_id: int, image_id: int, values: AnnotationValues) -> dict[str, Any]:

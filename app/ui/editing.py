@@ -112,10 +112,10 @@ def write(here: Server, user: str, record: AnnotationRecord, values: Mapping[str
     done = commit(
         here.project, [Update(record.id, record.version, values)], actor=user, kind=kind, image_id=record.image_id
     )
-    return {"annotation": annotation_json(done.annotations[0], detail=True), "act": done.act_id}
+    return {"annotation": annotation_json(done.annotations[0]), "act": done.act_id}
 
 
 def write_all(here: Server, user: str, image_id: int | None, changes: Sequence[Change], *, kind: str) -> dict[str, Any]:
     """Several annotations in one act: ``{"annotations": [A, ...], "act": id}``."""
     done = commit(here.project, changes, actor=user, kind=kind, image_id=image_id)
-    return {"annotations": [annotation_json(record, detail=True) for record in done.annotations], "act": done.act_id}
+    return {"annotations": [annotation_json(record) for record in done.annotations], "act": done.act_id}

@@ -36,7 +36,7 @@ def create(here: Here, user: User, image_id: ItemId, body: NewAnnotation) -> dic
     found, reason = decoded_if_possible(here, image_id, box, body.category_id) if body.decode else ({}, None)
     changes = [Create({**values, **found})]
     done = commit(here.project, changes, actor=user, kind="create", image_id=image_id)
-    shown = annotation_json(done.annotations[0], detail=True)
+    shown = annotation_json(done.annotations[0])
     return {"annotation": shown, "act": done.act_id, "reason": reason}
 
 
@@ -99,7 +99,7 @@ def redo(here: Here, user: User) -> dict[str, Any]:
 
 
 def _reversed(done: Committed) -> dict[str, Any]:
-    found = [annotation_json(record, detail=True) for record in done.annotations]
+    found = [annotation_json(record) for record in done.annotations]
     photos = {record.image_id for record in done.annotations}
     image_id = done.image_id if done.image_id is not None else min(photos, default=None)
     return {"image_id": image_id, "annotations": found, "kind": done.undone, "act": done.act_id}
