@@ -26,7 +26,25 @@ export async function mount(element) {
   app.font = getComputedStyle(root).fontFamily || app.font;
   app.stage.element.focus({ preventScroll: true });
   await begin(app);
+  refreshOnReturn(app);
   return root;
+}
+
+/** Classes and annotations may have been changed on the page's other tabs: look again when the canvas is back in front. */
+function refreshOnReturn(/** @type {import('./app.js').App} */ app) {
+  let isAway = false;
+  const observer = new IntersectionObserver(async ([entry]) => {
+    const isBack = isAway && entry.isIntersecting;
+    isAway = !entry.isIntersecting;
+    if (!isBack) return;
+    app.stage.element.focus({ preventScroll: true });
+    const project = await app.api.get('project').catch(() => null);
+    if (project) app.state.set({ project, categories: project.categories });
+    await app.outbox.idle();
+    await app.navigate.reread();
+    app.progress.refresh();
+  });
+  observer.observe(app.root);
 }
 
 /** @param {string} name @returns {Promise<unknown>} drawing waits for it: sizes depend on it */
@@ -83,6 +101,9 @@ function expose(app) {
     value: Object.freeze({
       get imageId() {
         return state.get().image?.id ?? null;
+      },
+      get image() {
+        return state.get().image;
       },
       get annotations() {
         return state.get().annotations;

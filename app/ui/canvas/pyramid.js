@@ -12,8 +12,8 @@ export function makeCanvas(width, height) {
 }
 
 /**
- * @typedef {{width: number, height: number, levels: (ImageBitmap | OffscreenCanvas | HTMLCanvasElement)[],
- *            close: () => void}} Pyramid
+ * @typedef {{width: number, height: number, level: (depth: number) => ImageBitmap | OffscreenCanvas | HTMLCanvasElement,
+ *            close: () => void}} Pyramid  `level(1)` has about half the size, and so on; too deep gives the smallest
  */
 
 /**
@@ -34,7 +34,7 @@ export function makePyramid(full) {
   return {
     width: full.width,
     height: full.height,
-    levels,
+    level: (depth) => levels[Math.min(depth, levels.length - 1)],
     close: () => levels.forEach((level) => 'close' in level && level.close()),
   };
 }
@@ -55,7 +55,7 @@ export function drawPyramid(context, pyramid, { x, y, seen, density }) {
   const y1 = Math.min(pyramid.height, Math.ceil(seen[3] - y));
   if (x1 <= x0 || y1 <= y0) return;
   const depth = Math.max(0, Math.floor(Math.log2(1 / density)));
-  const level = pyramid.levels[Math.min(depth, pyramid.levels.length - 1)];
+  const level = pyramid.level(depth);
   const fx = level.width / pyramid.width;
   const fy = level.height / pyramid.height;
   context.drawImage(level, x0 * fx, y0 * fy, (x1 - x0) * fx, (y1 - y0) * fy, x + x0, y + y0, x1 - x0, y1 - y0);

@@ -1,8 +1,9 @@
-/** COCO compressed run lengths -> pixels. Column by column, background first, as pycocotools writes them. */
+/** COCO compressed run lengths -> column runs. Column by column, background first, as pycocotools writes them. */
 
 /**
- * @typedef {{x: number, y: number, width: number, height: number, bits: Uint8Array}} Bitmask
- *   the tight window of a mask: `bits` is 0 or 1, row by row, `x`, `y` its top left pixel in the photo
+ * @typedef {{x: number, y: number, width: number, height: number, runs: Int32Array}} Shape
+ *   a mask: its tight box in photo pixels, and its `runs` as triples column, top, bottom (exclusive), sorted. A mask of
+ *   ten megapixels has some thousand runs, so whatever is made from runs is fast.
  */
 
 /**
@@ -34,42 +35,39 @@ export function runsOf(counts) {
 }
 
 /**
- * Decode inside the tight box only: a cup in a 20-megapixel photo costs what the cup costs.
  * @param {import('./types.js').Rle} rle
- * @returns {Bitmask | null} null for an empty mask
+ * @returns {Shape | null} null for an empty mask
  */
 export function decodeRle(rle) {
   const [photoHeight] = rle.size;
-  const runs = runsOf(rle.counts);
-  const window = boundsOf(runs, photoHeight);
-  if (!window) return null;
-  const { x, y, width, height } = window;
-  const bits = new Uint8Array(width * height);
-  eachColumnRun(runs, photoHeight, (column, top, bottom) => {
-    let index = (top - y) * width + (column - x);
-    for (let row = top; row < bottom; row += 1, index += width) bits[index] = 1;
-  });
-  return { x, y, width, height, bits };
-}
-
-/** @param {Bitmask} mask @param {number} x @param {number} y whether the pixel under this point is set */
-export function covers(mask, x, y) {
-  const column = Math.floor(x) - mask.x;
-  const row = Math.floor(y) - mask.y;
-  if (column < 0 || row < 0 || column >= mask.width || row >= mask.height) return false;
-  return mask.bits[row * mask.width + column] === 1;
-}
-
-/** @param {number[]} runs @param {number} photoHeight */
-function boundsOf(runs, photoHeight) {
+  /** @type {number[]} */
+  const found = [];
   let [x0, y0, x1, y1] = [Infinity, Infinity, -1, -1];
-  eachColumnRun(runs, photoHeight, (column, top, bottom) => {
-    if (column < x0) x0 = column;
-    if (column > x1) x1 = column;
-    if (top < y0) y0 = top;
-    if (bottom > y1) y1 = bottom;
+  eachColumnRun(runsOf(rle.counts), photoHeight, (column, top, bottom) => {
+    found.push(column, top, bottom);
+    x0 = Math.min(x0, column);
+    x1 = Math.max(x1, column);
+    y0 = Math.min(y0, top);
+    y1 = Math.max(y1, bottom);
   });
-  return x1 < 0 ? null : { x: x0, y: y0, width: x1 - x0 + 1, height: y1 - y0 };
+  return x1 < 0 ? null : { x: x0, y: y0, width: x1 - x0 + 1, height: y1 - y0, runs: Int32Array.from(found) };
+}
+
+/** @param {Shape} shape @param {number} x @param {number} y whether the pixel under this point is set */
+export function covers(shape, x, y) {
+  const column = Math.floor(x);
+  const row = Math.floor(y);
+  const { runs } = shape;
+  // The last run that starts at or before the pixel.
+  let low = 0;
+  let high = runs.length / 3;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const before = runs[3 * middle] < column || (runs[3 * middle] === column && runs[3 * middle + 1] <= row);
+    if (before) low = middle + 1;
+    else high = middle;
+  }
+  return low > 0 && runs[3 * low - 3] === column && row < runs[3 * low - 1];
 }
 
 /**

@@ -57,7 +57,7 @@ function picture(title) {
     const mask = app.masks.pictureOf(annotation, slot);
     if (!mask) return;
     context.globalAlpha = opacity;
-    drawPyramid(context, mask.tinted(app.colourOf(annotation)), { x: mask.bitmask.x, y: mask.bitmask.y, seen: region, density });
+    drawPyramid(context, mask.tinted(app.colourOf(annotation)), { x: mask.shape.x, y: mask.shape.y, seen: region, density });
     context.globalAlpha = 1;
     context.lineWidth = (1.5 * ratio) / density;
     context.strokeStyle = '#ffffff';

@@ -21,7 +21,7 @@ export function createInspector(app) {
   const decide = [
     ['accept', 'accept', 'Accept', 'accepted'],
     ['reject', 'reject', 'Reject', 'rejected'],
-    ['needs-work', 'work', 'Work', 'needs work'],
+    ['needs-work', 'work', 'Needs work', 'needs work'],
   ].map(([id, picture, text, value]) => ({
     value,
     button: commandButton(app, id, { icon: /** @type {any} */ (picture), text, class: `os-decide os-decide-${picture}` }),

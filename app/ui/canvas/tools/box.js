@@ -26,6 +26,11 @@ export function boxTool(app) {
     },
     down({ photo }) {
       if (!app.mayWrite()) return;
+      if (app.state.get().activeCategory === null) {
+        app.toast('Which class are the boxes? Choose one or type a new name, then draw.');
+        app.panels.openClasses();
+        return;
+      }
       start = photo;
       at = photo;
     },

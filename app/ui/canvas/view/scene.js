@@ -24,7 +24,7 @@ export function drawScene(context, app) {
     if (annotation.state === 'rejected' && !isSelected) continue;
     const picture = app.masks.pictureOf(shown, shown === previous ? ' before' : '');
     if (!picture) continue;
-    const { x, y } = picture.bitmask;
+    const { x, y } = picture.shape;
     const faded = isSelected && polygon ? 0.4 : 1;
     context.globalAlpha = Math.min(1, opacity * faded * (isSelected ? 1.15 : 1));
     drawPyramid(context, picture.tinted(app.colourOf(shown)), { x, y, seen, density });
