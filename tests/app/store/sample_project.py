@@ -38,7 +38,7 @@ def sample_project(
             ImageRow(
                 project_id=project.id,
                 position=number,
-                shuffle=(number * 7919) % 104729,
+                shuffle=(number * 7919) % 101,
                 file_name=f"photo{number:05d}.png",
                 width=WIDTH,
                 height=HEIGHT,
