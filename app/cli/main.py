@@ -63,6 +63,16 @@ COMMANDS = {
   openseed-label evaluate val.json --images val2017 --protocol boxes
   openseed-label evaluate val.json --labeler conditioned,rectangle,grabcut --limit 100 --plot iou.png""",
     ),
+    "project": Command(
+        "app.cli.project",
+        "datasets into projects and back, progress, accounts",
+        """\
+  openseed-label project import dataset.json --images photos/
+  openseed-label project import photos/ --names "person,car"
+  openseed-label project status dataset.openseed.db
+  openseed-label project export dataset.openseed.db -o labelled.json
+  openseed-label project add-user accounts.txt ann""",
+    ),
     "models": Command(
         "app.cli.models",
         "list, fetch, convert and verify model weights",

@@ -16,6 +16,7 @@ from app.store.database import Database, is_database_file, open_database
 from app.store.folder_import import import_folder
 from app.store.projects import Project, open_project, projects
 from exporters.coco import CocoDocument
+from labelers.frames import ExifMode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Wanted:
         names: classes of bare photos.
         database: URL of a database, None for a file beside the data.
         project: name of the project, None for the only one, or one named after the data.
+        exif: which frame the boxes of rotated photos are in (``labelers.frames.decide``).
     """
 
     source: Path | None = None
@@ -35,6 +37,7 @@ class Wanted:
     names: tuple[str, ...] = ()
     database: str | None = None
     project: str | None = None
+    exif: ExifMode = "auto"
 
 
 def place_of(wanted: Wanted) -> str | Path:
@@ -76,9 +79,9 @@ def find_project(wanted: Wanted, *, quiet: bool, say: Callable[[str], None]) -> 
     if source is None or is_project_file(source):
         return open_project(database, wanted.project)
     known = {record.name: record for record in projects(database)}
-    name = wanted.project or (next(iter(known)) if wanted.database is None and len(known) == 1 else _name_of(source))
+    name = wanted.project or (next(iter(known)) if wanted.database is None and len(known) == 1 else name_of(source))
     if name not in known:
-        return _imported(database, source, wanted, name=name, quiet=quiet, say=say)
+        return import_data(database, source, wanted, name=name, quiet=quiet, say=say)
     record = known[name]
     if source.is_file() and record.source_sha256 not in (None, sha256(source)):
         say(
@@ -95,9 +98,10 @@ def is_project_file(path: Path) -> bool:
     return is_database_file(path) or path.suffix == ".db"
 
 
-def _imported(
+def import_data(
     database: Database, source: Path, wanted: Wanted, *, name: str, quiet: bool, say: Callable[[str], None]
 ) -> Project:
+    """Import a COCO file or a folder into a new project, with progress bars on stderr. Raises as ``find_project``."""
     if source.is_dir():
         with bar(total=0, unit="photos", what="reading", quiet=quiet, delay=1.0) as progress:
             return import_folder(
@@ -127,13 +131,15 @@ def _imported(
                 document,
                 images_root=folder,
                 name=name,
+                exif=wanted.exif,
                 on_photo=progress.update,
                 on_annotation=progress.update,
                 on_note=say,
             )
 
 
-def _name_of(source: Path) -> str:
+def name_of(source: Path) -> str:
+    """What a project is called after the data that it is made from."""
     resolved = source.resolve()
     return (resolved.name if source.is_dir() else resolved.stem) or "project"
 
