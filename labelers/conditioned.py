@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exporters.masks import paste
-from labelers.protocol import CannotPropose, LabelerSpec
+from labelers.protocol import CannotPropose, Hint, LabelerSpec
 from labelers.quality import quality
 from labelers.records import RLE, Boxes, Instances, Photo, Status
 from labelers.threshold import fitting_level
@@ -185,6 +185,38 @@ class ConditionedOpened:
                 answers.update(zip(rows, found, strict=True))
         return _instances(boxes, problems, answers, height=height, width=width)
 
+    def hint(
+        self, box: NDArray[np.float32], name: str, vocabulary: Vocabulary, *, at: tuple[float, float]
+    ) -> Hint | None:
+        """What the model thinks around one box; see ``labelers.protocol.Hinting``."""
+        height, width = self.pixels.shape[:2]
+        asked = Boxes(box[None], (name,))
+        if asked.problems(height=height, width=width)[0] is not None:
+            return None
+        cut = asked.clamped(height=height, width=width)
+        [view] = self._by_view(cut, [0])
+        text = self.labeler.text([name], vocabulary)
+        return self.labeler.workers.submit(self._hint, view, cut.xyxy, text, at).result()
+
+    @torch.inference_mode()
+    def _hint(self, view: _View, box: NDArray[np.float32], text: Tensor, at: tuple[float, float]) -> Hint:
+        features, window = self._encode(view), view.window
+        step = self.labeler.chunk if self.labeler.context is Context.SOLO else 1
+        logits = self._logits(features, window, box, text, [0], step)[0, 0]
+        stride = features.padded[0] // logits.shape[0]
+        rows, columns = (-(-side // stride) for side in features.sizes[0])
+        # cells of the maps in photo pixels
+        cell_y = stride * (window.y1 - window.y0) / features.sizes[0][0]
+        cell_x = stride * (window.x1 - window.x0) / features.sizes[0][1]
+        row = min(max(int((at[1] - window.y0) / cell_y), 0), rows - 1)
+        column = min(max(int((at[0] - window.x0) / cell_x), 0), columns - 1)
+        alike = _likeness(features.memory.mask_features[0, :, :rows, :columns], row, column)
+        return Hint(
+            logits[:rows, :columns].float().cpu().numpy(),
+            alike.float().cpu().numpy(),
+            (window.x0, window.y0, window.x0 + columns * cell_x, window.y0 + rows * cell_y),
+        )
+
     def propose(self, vocabulary: Vocabulary) -> Instances:
         raise CannotPropose("the conditioned labeler needs boxes")
 
@@ -276,11 +308,20 @@ class ConditionedOpened:
             sides.append(part.flip(-1) for part in maps(logits[1], boxes=mirrored))
         answers: list[_Answer] = []
         for *parts, (x0, y0, _, _), box in zip(*sides, local.tolist(), boxes, strict=True):
-            probability = torch.stack(parts).mean(dim=0).sigmoid().float().cpu().numpy()
+            # each pass over a large box costs tens of milliseconds, so a single side is neither copied nor averaged
+            mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(dim=0)
+            probability = mean.sigmoid_().float().cpu().numpy()
             left, top = x0 + window.x0, y0 + window.y0
             mask = probability > fitting_level(probability, box, left, top)
             answers.append(_Answer(mask, left, top, quality(probability, mask, box, left, top)))
         return answers
+
+
+def _likeness(features: Tensor, row: int, column: int) -> Tensor:
+    """Cosine between the features [d, h, w] of every place and those of one, each channel standardised: [h, w]."""
+    spread, mean = torch.std_mean(features, dim=(1, 2), keepdim=True)
+    unit = torch.nn.functional.normalize((features - mean) / (spread + 1e-6), dim=0)
+    return torch.einsum("dhw,d->hw", unit, unit[:, row, column])
 
 
 def _mirrored(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

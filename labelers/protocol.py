@@ -18,7 +18,10 @@ Contract, for every implementation:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from labelers.records import Boxes, Instances, Photo
 from labelers.vocabulary import Vocabulary
@@ -48,6 +51,32 @@ class Opened(Protocol):
 
     def propose(self, vocabulary: Vocabulary) -> Instances:
         """Objects found without boxes. Raises ``CannotPropose`` if ``spec.makes_boxes`` is false."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What a labeler thinks of the surroundings of one object, seen from one point. Coarser than the photo.
+
+    Attributes:
+        logits: float32 [h, w], how sure it is that a place belongs to the object: above 0 it does, below it doesn't.
+        likeness: float32 [h, w], how alike a place looks to the point: 1 the same, -1 the opposite.
+        window: x0, y0, x1, y1 of the photo that both maps cover, pixels; it may reach a little beyond the photo.
+    """
+
+    logits: NDArray[np.float32]
+    likeness: NDArray[np.float32]
+    window: tuple[float, float, float, float]
+
+
+@runtime_checkable
+class Hinting(Protocol):
+    """An ``Opened`` that gives hints. Optional: ``labelers.repair`` makes more of a click then."""
+
+    def hint(
+        self, box: NDArray[np.float32], name: str, vocabulary: Vocabulary, *, at: tuple[float, float]
+    ) -> Hint | None:
+        """For one box, xyxy float32 [4], and a point (x, y); None for a box that ``masks`` can't label."""
         ...
 
 

@@ -16,7 +16,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT /
 # Which modules of other rooms a room may import; app may import everything.
 ALLOWED = {
     "exporters": {"labelers.records"},
-    "labelers": {"exporters.masks", "exporters.edit"},
+    "labelers": {"exporters.masks", "exporters.edit", "exporters.runs"},
     "openseed_core": set(),
 }
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exporters.masks import area, box_xyxy, decode
 from labelers.conditioned import MASK_MARGIN, ConditionedLabeler
-from labelers.protocol import CannotPropose
+from labelers.protocol import CannotPropose, Hinting
 from labelers.records import Boxes, Photo, Status
 from labelers.vocabulary import Vocabulary
 
@@ -131,3 +131,34 @@ def test_mirror_averaging_is_symmetric_and_another_version(labeler: ConditionedL
     assert mirrored is not None
     a, b = decode(mask), decode(mirrored)[:, ::-1]
     assert (a & b).sum() / (a | b).sum() > 0.98
+
+
+@pytest.mark.parametrize("k", [0, 1, 2])
+def test_hints_lie_where_the_object_is(labeler: ConditionedLabeler, k: int) -> None:
+    opened = labeler.open(_photo())
+    assert isinstance(opened, Hinting)
+    cx, cy, radius, _ = DISCS[k]
+    hint = opened.hint(BOXES.xyxy[k], BOXES.names[k], Vocabulary(), at=(cx, cy))
+    assert hint is not None
+    assert hint.logits.shape == hint.likeness.shape
+    x0, y0, x1, y1 = hint.window
+
+    def at(values: NDArray[np.float32], x: float, y: float) -> float:
+        rows, columns = values.shape
+        return float(values[int((y - y0) / (y1 - y0) * rows), int((x - x0) / (x1 - x0) * columns)])
+
+    assert at(hint.likeness, cx, cy) == pytest.approx(1, abs=1e-4)
+    assert hint.likeness.max() <= 1 + 1e-4
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        inside, outside = 0.7 * radius, 1.2 * radius
+        assert at(hint.logits, cx + inside * dx, cy + inside * dy) > 0
+        if x0 < cx + outside * dx < x1 and y0 < cy + outside * dy < y1:
+            assert at(hint.logits, cx + outside * dx, cy + outside * dy) < 0
+
+
+def test_no_hint_for_a_box_without_area_and_one_for_a_point_outside_the_view(labeler: ConditionedLabeler) -> None:
+    opened = labeler.open(_photo())
+    assert opened.hint(np.array([9, 9, 9, 30], np.float32), "cup", Vocabulary(), at=(9, 9)) is None
+    far = opened.hint(BOXES.xyxy[2], "orange", Vocabulary(), at=(0, 359))
+    assert far is not None
+    assert np.isfinite(far.likeness).all()
