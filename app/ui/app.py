@@ -15,6 +15,7 @@ from app.ui import errors
 from app.ui.engine import Engine
 from app.ui.guard import Guard
 from app.ui.origin import own_names
+from app.ui.page_policy import PagePolicy
 from app.ui.routes import annotations as changes
 from app.ui.routes import masks, photos, project, queue, session
 from app.ui.server import Server
@@ -60,8 +61,10 @@ def build_api(found: Project, labeler_factory: Callable[[], Labeler], settings: 
         app.include_router(routes.router)
     app.add_api_route("/", _to_page, methods=["GET"])
     app.add_api_route(PAGE, _to_page, methods=["GET"])
+    app.add_api_route("/favicon.ico", _no_icon, methods=["GET"])
     app.mount("/static/canvas", _Fresh(directory=CANVAS))
-    app.add_middleware(
+    app.add_middleware(PagePolicy, path=f"{PAGE}/")
+    app.add_middleware(  # the last one added is the first to see a request
         Guard, settings=settings, sessions=sessions, names=own_names(settings.host, settings.allowed_hosts)
     )
     return app
@@ -98,6 +101,11 @@ def _annotator(request: Request) -> str | None:
 
 def _to_page() -> Response:
     return RedirectResponse(f"{PAGE}/", 303)
+
+
+def _no_icon() -> Response:
+    """Browsers ask for it on their own; there is none, and that is no error."""
+    return Response(status_code=204)
 
 
 class _Fresh(StaticFiles):

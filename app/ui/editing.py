@@ -14,6 +14,7 @@ from app.store.projects import categories
 from app.store.records import AnnotationRecord, Box, ImageRecord, State
 from app.ui.answers import annotation_json
 from app.ui.engine import ModelFailed, NotReady
+from app.ui.errors import told
 from app.ui.server import Server
 from exporters.masks import box_xyxy
 from labelers.paths import PhotoError
@@ -85,7 +86,7 @@ def decoded_if_possible(
         return decoded(here, image_id, box, category_id), None
     except (NoMask, NotReady, ModelFailed, PhotoError) as error:
         _log.info("no mask for a box on photo %d: %s", image_id, error)
-        return {}, str(error)
+        return {}, told(error, here.project.images_root)
 
 
 def edited(record: AnnotationRecord, mask: RLE | None) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,7 +15,6 @@ from starlette.responses import JSONResponse, Response
 from app.store.errors import Busy, Conflict, Leased, NotFound, StoreError
 from app.ui.answers import annotation_json
 from app.ui.engine import ModelFailed, NotReady
-from exporters.coco import CocoError
 from labelers.photos import MissingPhoto, PhotoError
 
 _log = logging.getLogger(__name__)
@@ -52,14 +53,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(NotFound)
     @app.exception_handler(MissingPhoto)
-    def not_found(_: Request, error: Exception) -> Response:
-        return error_response(404, "not_found", str(error))
+    def not_found(request: Request, error: Exception) -> Response:
+        return error_response(404, "not_found", told(error, request.app.state.server.project.images_root))
 
     @app.exception_handler(StoreError)
     @app.exception_handler(PhotoError)
-    @app.exception_handler(CocoError)
-    def invalid(_: Request, error: Exception) -> Response:
-        return error_response(422, "invalid", str(error))
+    def invalid(request: Request, error: Exception) -> Response:
+        return error_response(422, "invalid", told(error, request.app.state.server.project.images_root))
 
     @app.exception_handler(RequestValidationError)
     def unfit(_: Request, error: RequestValidationError) -> Response:
@@ -77,6 +77,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     def http(_: Request, error: HTTPException) -> Response:
         return error_response(error.status_code, _KINDS.get(error.status_code, "invalid"), str(error.detail))
+
+
+def told(error: Exception, images_root: Path) -> str:
+    """The message without the server's own folder of photos, which is nobody's business."""
+    return str(error).replace(f"{images_root}{os.sep}", "").replace(str(images_root), "the folder of photos")
 
 
 def _sentence(problem: dict[str, Any]) -> str:

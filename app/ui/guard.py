@@ -76,6 +76,8 @@ class Guard:
         refusal = self._refusal(scope, headers)
         if refusal is None:
             session = self.sessions.read(_cookie(headers, self.sessions.cookie_name))
+            if session is not None and self.settings.accounts is None and session.user != self.settings.annotator:
+                session = None  # started again in another name
             if session is None and self.settings.accounts is None and _starts_visit(scope):
                 issued = self.sessions.issue(self.settings.annotator)
                 session = self.sessions.read(issued)

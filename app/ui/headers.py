@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 
 from starlette.datastructures import MutableHeaders
 
@@ -22,12 +23,15 @@ NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancest
 STATIC = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """For scripts: a worker takes the rules of its own file."""
 
-GRADIO = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; media-src 'self' blob:; "
-    "worker-src 'self' blob:; manifest-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
-)
-"""Gradio writes its configuration into an inline script and makes functions of text (``gr.HTML``)."""
+
+def gradio_policy(hashes: Iterable[str]) -> str:
+    """For the page: its own inline scripts by their ``hashes``; and functions made of text, as ``gr.HTML`` does."""
+    scripts = " ".join(["'self'", "'unsafe-eval'", *(f"'{text}'" for text in hashes)])
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; media-src 'self' blob:; "
+        "worker-src 'self' blob:; manifest-src 'self'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    )
 
 
 def login_policy(style: str) -> str:
@@ -45,7 +49,7 @@ def secure(headers: MutableHeaders, path: str, *, https: bool) -> None:
         headers[name] = value
     if https:
         headers["Strict-Transport-Security"] = "max-age=31536000"
-    under_app = path == "/app" or path.startswith("/app/")
-    policy = GRADIO if under_app else STATIC if path.startswith("/static/") else NOTHING
+    files = path.startswith(("/static/", "/app/assets/", "/app/static/"))
+    policy = STATIC if files else NOTHING
     headers.setdefault("Content-Security-Policy", policy)
     headers.setdefault("Cache-Control", "no-store" if not path.startswith("/app/assets/") else "private, max-age=3600")

@@ -25,6 +25,7 @@ from app.ui.answers import category_json
 from app.ui.requests import CategoryChange, NewCategory
 from app.ui.server import Here, ItemId, User
 from app.version import version
+from exporters.coco import CocoError
 
 router = APIRouter(prefix="/api")
 
@@ -91,7 +92,10 @@ def export(
 def import_file(here: Here, file: UploadFile) -> dict[str, Any]:
     """Add the photos, classes and annotations of a COCO file that are not in the project yet; change nothing."""
     with _on_disk(file) as path:
-        return dataclasses.asdict(merge_coco(here.project, path))
+        try:
+            return dataclasses.asdict(merge_coco(here.project, path))
+        except (CocoError, StoreError) as error:
+            raise StoreError(str(error).replace(str(path), "the uploaded file")) from error
 
 
 @contextmanager

@@ -288,4 +288,6 @@ def test_the_photo_file_must_be_the_one_of_the_import(ana: Browser, project: Pro
     error = problem(ana.post("/api/annotations/1/decode", json={"version": 1}), 422, "invalid")
     assert "10 x 10" in error["message"]
     (Path(project.images_root) / "photo1.png").unlink()
-    problem(ana.post("/api/annotations/1/decode", json={"version": 1}), 404, "not_found")
+    gone = problem(ana.post("/api/annotations/1/decode", json={"version": 1}), 404, "not_found")
+    assert str(project.images_root) not in error["message"] + gone["message"]
+    assert "photo1.png" in gone["message"]
