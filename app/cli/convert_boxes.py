@@ -12,12 +12,20 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "%(prog)s [options] dataset.json"
-    parser.add_argument("source", type=Path, metavar="dataset.json", help="COCO file with boxes and class names")
+    parser.usage = "%(prog)s [options] dataset.json | project.db"
+    parser.add_argument(
+        "source",
+        type=Path,
+        nargs="?",
+        metavar="dataset.json",
+        help="COCO file with boxes and class names; or a project, which is converted in place",
+    )
 
     files = parser.add_argument_group("files")
     files.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos (default: beside the JSON)")
     files.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write (default: dataset.masks.json)")
+    files.add_argument("--database", metavar="URL", help="a project in postgresql://user@host/name, or in a file")
+    files.add_argument("--project", metavar="NAME", help="which project of the database (default: the only one)")
     files.add_argument("--in-place", action="store_true", help="replace the input file, once everything is done")
     files.add_argument("--overwrite", action="store_true", help="replace an existing output and start from nothing")
     files.add_argument(
@@ -142,9 +150,13 @@ def labeler_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(args: argparse.Namespace) -> int:
+    from app.cli import convert_project
     from app.convert import check, convert
     from app.convert.summary import print_summary
 
+    _check_pairs(args)
+    if convert_project.wants_project(args):
+        return convert_project.run(args)
     settings = settings_from(args)
     summary = check(settings, quiet=args.quiet) if args.dry_run else convert(settings, quiet=args.quiet)
     print_summary(summary, as_json=args.json, quiet=args.quiet, verbose=args.verbose, out=sys.stdout, err=sys.stderr)
@@ -157,16 +169,15 @@ def settings_from(args: argparse.Namespace) -> Settings:
     from app.convert.sniff import refuse_other_formats
     from app.errors import UsageError
 
-    if args.margin is not None and not args.clip_to_box:
-        raise UsageError("--margin only makes sense with --clip-to-box; add it, or leave --margin out")
+    _check_pairs(args)
+    if args.source is None:
+        raise UsageError("what is to be converted? Give a COCO file, or a project (project.db, --database URL)")
     if args.in_place and args.output:
         raise UsageError("--in-place and --output exclude each other; choose one")
     if args.in_place and args.images_json:
         raise UsageError(
             "--in-place can't be used with --images-json (a list of detections becomes a COCO file); use --output"
         )
-    if args.quiet and args.verbose:
-        raise UsageError("--quiet and --verbose exclude each other; choose one")
     refuse_other_formats(args.source, images_json=args.images_json)
     return Settings.of(
         source=args.source,
@@ -189,6 +200,16 @@ def settings_from(args: argparse.Namespace) -> Settings:
         tighten=args.tighten,
         provenance=args.provenance,
     )
+
+
+def _check_pairs(args: argparse.Namespace) -> None:
+    """Options that exclude each other whatever is converted. Raises UsageError."""
+    from app.errors import UsageError
+
+    if args.margin is not None and not args.clip_to_box:
+        raise UsageError("--margin only makes sense with --clip-to-box; add it, or leave --margin out")
+    if args.quiet and args.verbose:
+        raise UsageError("--quiet and --verbose exclude each other; choose one")
 
 
 def count(text: str) -> int:

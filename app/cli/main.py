@@ -38,7 +38,8 @@ COMMANDS = {
   openseed-label convert-boxes annotations/train.json --images images/train -o train.masks.json
   openseed-label convert-boxes dataset.json --categories "person,traffic light" --report report.html
   openseed-label convert-boxes detections.json --images-json val.json --images val2017
-  openseed-label convert-boxes dataset.json --prompt "tv=television | computer monitor" --dry-run""",
+  openseed-label convert-boxes dataset.json --prompt "tv=television | computer monitor" --dry-run
+  openseed-label convert-boxes dataset.json -o project.db""",
     ),
     "example": Command(
         "app.cli.example",

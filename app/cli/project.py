@@ -73,7 +73,7 @@ def _add_place(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--database",
         metavar="URL",
-        help="postgresql://user@host/name, or a file (default: dataset.openseed.db or DIR/openseed.db, beside the data)",
+        help="postgresql://user@host/name, or a file (default: beside the data, data.openseed.db or DIR/openseed.db)",
     )
     parser.add_argument("--project", metavar="NAME", help="which project of the database (default: the only one)")
 

@@ -34,14 +34,7 @@ def convert(settings: Settings, *, labeler: Labeler | None = None, quiet: bool =
     """
     _refuse_to_lose(settings)
     plan = make_plan(settings, quiet=quiet)  # before the journal, so that a wrong option leaves nothing behind
-    labeler = labeler or build(
-        settings.labeler,
-        model=settings.model,
-        weights=settings.weights,
-        device=settings.device,
-        batch_size=settings.batch_size,
-        mirror=settings.mirror,
-    )
+    labeler = labeler or labeler_of(settings)
     fingerprint = {
         "labeler": labeler.spec.name,
         "version": labeler.spec.version,
@@ -146,6 +139,18 @@ def _finished_in_place(settings: Settings, journal: Journal) -> Summary | None:
 def _digest(settings: Settings) -> str:
     """Of all input files: the journal's annotation rows mean nothing in other ones."""
     return "+".join(sha256(path) for path in (settings.source, settings.images_json) if path is not None)
+
+
+def labeler_of(settings: Settings) -> Labeler:
+    """The labeler that the settings name. Raises as ``build``."""
+    return build(
+        settings.labeler,
+        model=settings.model,
+        weights=settings.weights,
+        device=settings.device,
+        batch_size=settings.batch_size,
+        mirror=settings.mirror,
+    )
 
 
 def build(name: str, *, model: str, weights: Path | None, device: str, batch_size: int | None, mirror: bool) -> Labeler:

@@ -191,7 +191,9 @@ class _Round:
             return
         for k, one in enumerate(wanted):
             self.book.note(one.id, STATE[instances.status[k]], instances.reasons[k])
-        self.book.scores += [s for s, mask in zip(instances.scores.tolist(), instances.masks, strict=True) if mask]
+        self.book.scores += [
+            _rounded(s) for s, mask in zip(instances.scores.tolist(), instances.masks, strict=True) if mask
+        ]
         self.book.photos.add(image_id)
         self.on_photo()
 

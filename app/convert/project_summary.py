@@ -74,7 +74,7 @@ def summarise(plan: ProjectPlan, book: Book, *, spec: LabelerSpec | None, resume
             "unreadable": len(unreadable),
             "resumed": resumed,
         },
-        mean_score=round(float(np.mean(book.scores)), 4) if book.scores else None,
+        mean_score=round(float(np.array(book.scores, np.float32).mean()), 4) if book.scores else None,
         problems=tuple(problems),
         mismatches=tuple(text for image_id, text in notes.items() if image_id in book.mismatched),
         notes=(*plan.notes, *(text for image_id, text in notes.items() if image_id not in book.mismatched)),

@@ -54,7 +54,6 @@ def test_unknown_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
         (["convert-boxes", "a.json", "--frobnicate"], "--frobnicate"),
         (["convert-boxes", "a.json", "--limit", "0"], "whole number above 0"),
         (["convert-boxes", "a.json", "--simplify", "nan"], "number of 0 or more"),
-        (["convert-boxes"], "dataset.json"),
     ):
         with pytest.raises(SystemExit) as stop:
             main(words)
@@ -62,6 +61,8 @@ def test_unknown_command_and_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert message in capsys.readouterr().err
     assert main([]) == 2
     assert "convert-boxes" in capsys.readouterr().err
+    assert main(["convert-boxes"]) == 2
+    assert "Give a COCO file, or a project" in capsys.readouterr().err
 
 
 def test_the_whole_command(tmp_path: Path) -> None:
