@@ -18,7 +18,7 @@ from exporters.runs import contains, intersection
 from labelers.clicks import Click, distance_to_edge
 from labelers.protocol import Hinting, Opened
 from labelers.records import RLE, Boxes
-from labelers.repair import GEOMETRY_ALONE, region_of, repair
+from labelers.repair import region_of, repair
 from labelers.vocabulary import Vocabulary
 
 
@@ -147,7 +147,7 @@ def geometry(at: Situation) -> RLE:
     """The product's way for a labeler without hints."""
     click = Click(at.x, at.y, at.include, at.edge, at.side)
     box = (float(at.subject.box[0]), float(at.subject.box[1]), float(at.subject.box[2]), float(at.subject.box[3]))
-    return at.with_change(region_of(click, at.mask, hint=None, box=box, weights=GEOMETRY_ALONE))
+    return at.with_change(region_of(click, at.mask, hint=None, box=box))
 
 
 def product(at: Situation) -> RLE:

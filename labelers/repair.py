@@ -10,7 +10,6 @@ The click is always obeyed: afterwards the pixel under it is in the mask (includ
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -31,7 +30,8 @@ GEOMETRY_ALONE = (-0.635, -1.705, -1.267, -1.28, -0.819)
 """Weights of ``labelers.clicks.GEOMETRY``, for labelers that give no hints."""
 
 CAUTION = 0.4
-"""Taken off the sum: a repair that is too small needs another click, one that is too large does damage."""
+"""Taken off the sum with hints: too small a repair needs another click, too large a one does damage. Without hints the
+repair is small enough."""
 
 CORE = 0.7
 """All within this share of the click's distance to the mask's edge follows the click."""
@@ -88,7 +88,7 @@ def repair(
     far = distance_to_edge(mask, column, row, include=include)
     click = Click(column, row, include, min(far, side), side)
     hint = opened.hint(asked.xyxy[0], name, vocabulary, at=(x, y)) if isinstance(opened, Hinting) else None
-    change = region_of(click, mask, hint=hint, box=box, weights=GEOMETRY_ALONE if hint is None else WITH_HINT)
+    change = region_of(click, mask, hint=hint, box=box)
     return union(mask, change) if include else difference(mask, change)
 
 
@@ -98,21 +98,20 @@ def region_of(
     *,
     hint: Hint | None,
     box: tuple[float, float, float, float],
-    weights: Sequence[float],
-    caution: float = CAUTION,
 ) -> RLE:
     """The connected region that follows a click which the mask is wrong about; the clicked pixel is always in it.
 
     Args:
         hint: what the labeler thinks around the box, if it gives hints.
-        weights: one for each map of ``labelers.clicks.cues``.
     """
     height, width = mask["size"]
     around = look_around(mask, click)
     limits = touched(np.array(box, np.float64), height=height, width=width, margin=BOX_MARGIN)
-    total = np.full((1, 1), -caution, np.float32)
-    for weight, cue in zip(weights, cues(click, around, size=(height, width), hint=hint, box=limits), strict=True):
-        total = total + np.float32(weight) * cue
+    maps = cues(click, around, size=(height, width), hint=hint, box=limits)
+    weights, caution = (GEOMETRY_ALONE, 0.0) if hint is None else (WITH_HINT, CAUTION)
+    total = np.full_like(maps[0], -caution)
+    for weight, cue in zip(weights, maps, strict=True):
+        total += np.float32(weight) * cue
     follows = np.array(around.fine(total), np.uint8, order="C")
     at = (click.x - around.window.x0, click.y - around.window.y0)
     cv2.circle(follows, at, max(int(CORE * click.distance), 1), 1, cv2.FILLED)
