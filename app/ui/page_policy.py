@@ -43,6 +43,9 @@ class PagePolicy:
             if message["type"] == "http.response.start":
                 start.update(message)
                 return
+            if message["type"] != "http.response.body":
+                await send(message)
+                return
             body.extend(message.get("body", b""))
             if not message.get("more_body", False):
                 policy = gradio_policy(inline_hashes(bytes(body)))
