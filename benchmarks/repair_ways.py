@@ -123,10 +123,9 @@ def cut_box(at: Situation) -> RLE:
 
 
 def own_level(at: Situation, *, reach: float) -> RLE:
-    """The connected region that the model thinks at least as likely as the clicked place, near the click."""
-    if not isinstance(at.opened, Hinting):
-        raise TypeError("this way needs a labeler that gives hints")
-    hint = at.opened.hint(at.subject.box, at.subject.name, Vocabulary(), at=at.centre)
+    """The connected region that the model thinks as likely as the clicked place, near the click; the brush without hints."""
+    hinting = at.opened if isinstance(at.opened, Hinting) else None
+    hint = hinting.hint(at.subject.box, at.subject.name, Vocabulary(), at=at.centre) if hinting else None
     disc, near = at.disc(0.7 * at.edge), decode(at.disc(reach * at.edge))
     if hint is None:
         return at.with_change(disc)
