@@ -136,7 +136,11 @@ def set_reviewed(
 def has_work(
     states: Sequence[State] = PENDING, *, category_id: int | None = None, include_empty: bool = True
 ) -> ColumnElement[bool]:
-    """SQL on ``ImageRow``: the photo has work."""
+    """SQL on ``ImageRow``: the photo has work.
+
+    Written as a subquery for each photo. With joins or EXISTS, PostgreSQL reads all annotations before it answers, or
+    compares all with all where it has no statistics yet.
+    """
     live = select(AnnotationRow.id).where(
         AnnotationRow.project_id == ImageRow.project_id,  # the index starts with it
         AnnotationRow.image_id == ImageRow.id,
@@ -145,9 +149,9 @@ def has_work(
     pending = live.where(AnnotationRow.state.in_(states))
     if category_id is not None:
         pending = pending.where(AnnotationRow.category_id == category_id)
-    work: ColumnElement[bool] = pending.exists()
+    work: ColumnElement[bool] = pending.limit(1).scalar_subquery().is_not(None)
     if include_empty and category_id is None:
-        work = or_(work, not_(live.exists()))
+        work = or_(work, live.limit(1).scalar_subquery().is_(None))
     return and_(ImageRow.reviewed.is_(False), work)
 
 
@@ -187,21 +191,15 @@ def _queue(
     Three queries rather than one that sorts: the first mostly has what is wanted, and can stop at once where an index
     has the order.
     """
-    by_annotations = wish.order in _BY_ANNOTATIONS
-    ranks = _ranks(wish).subquery()
-    place = ImageRow.shuffle if wish.order is Order.RANDOM else ImageRow.position
-    missing = _NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION
-    rank: ColumnElement[Any] = func.coalesce(ranks.c.rank, missing) if by_annotations else place.expression
+    rank = _rank(wish)
     statement = select(ImageRow.id, rank.label("rank")).where(
         ImageRow.project_id == wish.project.id, free_for(actor, at)
     )
-    if by_annotations:
-        statement = statement.outerjoin(ranks, ranks.c.image_id == ImageRow.id)
     if not wish.include_done:
         work = has_work(wish.states, category_id=wish.category_id, include_empty=wish.include_empty)
         statement = statement.where(work)
     elif wish.category_id is not None:
-        statement = statement.where(ImageRow.id.in_(select(_ranks(wish).subquery().c.image_id)))
+        statement = statement.where(ImageRow.id.in_(_in_category(wish.project, wish.category_id)))
     key = (rank, ImageRow.position)
     ordered = statement.order_by(*(key if forward else (part.desc() for part in key)))
     if after is None:
@@ -222,42 +220,47 @@ def _first(session: Session, parts: Sequence[Select[int, float]], *, skip_locked
     return None
 
 
-_BY_ANNOTATIONS = (Order.QUALITY, Order.CLASS)
-
-
-def _ranks(wish: _Wish) -> Select[int, float]:
-    """By photo: the rank that its annotations in the wished states give it."""
-    rank: ColumnElement[Any]
+def _rank(wish: _Wish) -> ColumnElement[Any]:
+    """SQL on ``ImageRow``: the photo's place in the order, by its annotations in the wished states."""
+    if wish.order is Order.FILE:
+        return ImageRow.position.expression
+    if wish.order is Order.RANDOM:
+        return ImageRow.shuffle.expression
+    worst: ColumnElement[Any]
     if wish.order is Order.QUALITY:
-        rank = AnnotationRow.review_rank.expression
+        worst, missing = AnnotationRow.review_rank.expression, _NOTHING
     else:
         place = select(CategoryRow.position).where(CategoryRow.id == AnnotationRow.category_id).scalar_subquery()
-        rank = func.coalesce(place, _NO_CLASS)
-    statement = (
-        select(AnnotationRow.image_id, func.min(rank).label("rank"))
-        .where(
-            AnnotationRow.project_id == wish.project.id,
-            AnnotationRow.deleted.is_(False),
-            AnnotationRow.state.in_(wish.states),
-        )
-        .group_by(AnnotationRow.image_id)
+        worst, missing = func.coalesce(place, _NO_CLASS), _NO_ANNOTATION
+    of_photo = select(func.min(worst)).where(
+        AnnotationRow.project_id == ImageRow.project_id,
+        AnnotationRow.image_id == ImageRow.id,
+        AnnotationRow.deleted.is_(False),
+        AnnotationRow.state.in_(wish.states),
     )
     if wish.category_id is not None:
-        statement = statement.where(AnnotationRow.category_id == wish.category_id)
-    return statement
+        of_photo = of_photo.where(AnnotationRow.category_id == wish.category_id)
+    return func.coalesce(of_photo.scalar_subquery(), missing)
+
+
+def _in_category(project: Project, category_id: int) -> Select[int]:
+    return select(AnnotationRow.image_id).where(
+        AnnotationRow.project_id == project.id,
+        AnnotationRow.deleted.is_(False),
+        AnnotationRow.category_id == category_id,
+    )
 
 
 def _key_of(session: Session, wish: _Wish, here: ImageRow) -> tuple[float, int]:
     """Where in the order the annotator is: by the rank that their photo was handed out with, had its masks changed."""
-    if wish.order not in _BY_ANNOTATIONS:
-        return (here.shuffle if wish.order is Order.RANDOM else here.position), here.position
     if here.queue_order == wish.order and here.queue_rank is not None:
         return here.queue_rank, here.position
-    for states in (wish.states, tuple(State)):
-        ranks = _ranks(replace(wish, states=states)).where(AnnotationRow.image_id == here.id)
-        if (found := session.execute(ranks).first()) is not None:
-            return found.rank, here.position
-    return (_NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION), here.position
+    with_work, at_all = (
+        session.execute(select(_rank(replace(wish, states=states)).label("rank")).where(ImageRow.id == here.id)).one()
+        for states in (wish.states, tuple(State))
+    )
+    nothing = _NOTHING if wish.order is Order.QUALITY else _NO_ANNOTATION
+    return (at_all if with_work.rank == nothing else with_work).rank, here.position
 
 
 def _give_back(session: Session, image_id: int, actor: str) -> None:

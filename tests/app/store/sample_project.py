@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from sqlalchemy import insert, select
 
 from app.store.database import Database
 from app.store.projects import Project, add_category, create_project
@@ -51,32 +52,33 @@ def sample_project(
         ]
         session.add_all(images)
         session.flush()
-        session.add_all(
-            AnnotationRow(
-                project_id=project.id,
-                image_id=image.id,
-                category_id=categories[k % len(categories)].id,
-                position=number * boxes + k,
-                state="proposed",
-                author="import",
-                source="imported",
-                x0=1.0 + k,
-                y0=2.0,
-                x1=5.0 + k,
-                y1=8.0,
-                created_at=0.0,
-                updated_at=0.0,
-            )
+        rows = [
+            {
+                "project_id": project.id,
+                "image_id": image.id,
+                "category_id": categories[k % len(categories)].id,
+                "position": number * boxes + k,
+                "version": 1,
+                "state": "proposed",
+                "author": "import",
+                "source": "imported",
+                "x0": 1.0 + k,
+                "y0": 2.0,
+                "x1": 5.0 + k,
+                "y1": 8.0,
+                "created_at": 0.0,
+                "updated_at": 0.0,
+            }
             for number, image in enumerate(images)
             for k in range(boxes)
-        )
+        ]
+        for start in range(0, len(rows), 5000):
+            session.execute(insert(AnnotationRow.__table__), rows[start : start + 5000])
     return project
 
 
 def image_ids(project: Project) -> list[int]:
     """In file order."""
-    from sqlalchemy import select
-
     with project.database.reading() as session:
         mine = select(ImageRow.id).where(ImageRow.project_id == project.id).order_by(ImageRow.position)
         return list(session.scalars(mine))
