@@ -94,8 +94,16 @@ def test_a_hundred_thousand_annotations(
     database: Database, kind: str, record_property: Callable[[str, object], None]
 ) -> None:
     """Reports how long things take (``pytest -s``, and the JUnit file); machines differ, so it asserts results only."""
-    project = sample_project(database, photos=10_000, boxes=10, classes=[f"class {k}" for k in range(80)])
+    project = sample_project(database, photos=10_000, boxes=1, classes=[f"class {k}" for k in range(80)])
+    same = "project_id, image_id, version, state, author, source, x0, y0, x1, y1, created_at, updated_at, review_rank"
     with database.writing() as session:
+        copies = " UNION ALL ".join(f"SELECT {k} AS k" for k in range(1, 10))
+        session.execute(
+            text(
+                f"INSERT INTO annotations ({same}, category_id, position) SELECT {same}, category_id + k,"
+                f" position + 10000 * k FROM annotations CROSS JOIN ({copies}) AS copies"
+            )
+        )
         session.execute(text("UPDATE annotations SET state = 'accepted', author = 'ann' WHERE id % 30 < 20"))
     times = {
         f"next {order}": seconds(lambda order=order: next_image(project, actor="ann", order=order))  # type: ignore[misc]
