@@ -72,7 +72,7 @@ def colours(at: Situation, *, tolerance: float, reach: float) -> RLE:
 
 def grabcut(at: Situation, *, reach: float) -> RLE:
     """GrabCut around the click, started from the mask, with the click's surroundings as known."""
-    mask = decode(at.mask)
+    mask = np.ascontiguousarray(decode(at.mask))
     radius = int(max(reach * at.side, 8))
     place = (slice(max(at.y - radius, 0), at.y + radius + 1), slice(max(at.x - radius, 0), at.x + radius + 1))
     state = np.where(mask[place], cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
@@ -123,7 +123,7 @@ def cut_box(at: Situation) -> RLE:
 
 
 def own_level(at: Situation, *, reach: float) -> RLE:
-    """The connected region that the model thinks as likely as the clicked place, near the click; the brush without hints."""
+    """The connected region near the click that the model thinks as likely as the clicked place, or the brush."""
     hinting = at.opened if isinstance(at.opened, Hinting) else None
     hint = hinting.hint(at.subject.box, at.subject.name, Vocabulary(), at=at.centre) if hinting else None
     disc, near = at.disc(0.7 * at.edge), decode(at.disc(reach * at.edge))
