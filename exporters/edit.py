@@ -104,9 +104,9 @@ def component_at(rle: RLE, x: float, y: float) -> RLE | None:
         return None
     height, width = rle["size"]
     crop, left, top = window(rle)
-    canvas = _image(crop)
-    cv2.floodFill(canvas, None, (column - left, row - top), _MARK, flags=_EIGHT)
-    return paste(canvas == _MARK, left, top, height, width)
+    canvas = _image(crop.T)  # sideways, see _components
+    cv2.floodFill(canvas, None, (row - top, column - left), _MARK, flags=_EIGHT)
+    return paste((canvas == _MARK).T, left, top, height, width)
 
 
 def holes(rle: RLE) -> bool:
@@ -204,6 +204,6 @@ def _components(crop: NDArray[np.bool_]) -> tuple[int, NDArray[np.int32], NDArra
 
 def _enclosed(crop: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Background of the window that can't be left over pixel edges, bool [h, w]."""
-    canvas = _image(np.pad(crop, 1))
+    canvas = _image(np.pad(crop.T, 1))  # sideways, see _components
     cv2.floodFill(canvas, None, (0, 0), _MARK, flags=4)
-    return np.asarray(canvas[1:-1, 1:-1] == 0)
+    return np.asarray(canvas[1:-1, 1:-1] == 0).T
