@@ -13,6 +13,8 @@ export function createFinder({ title, placeholder, testid, find, choose, onClose
   let found = [];
   let at = 0;
   let ticket = 0;
+  /** @type {Promise<void>} */
+  let searching = Promise.resolve();
 
   const list = h('div', { class: 'os-options', role: 'listbox', id: `os-${testid}-list`, 'aria-label': title });
   const input = h('input', {
@@ -25,7 +27,7 @@ export function createFinder({ title, placeholder, testid, find, choose, onClose
     'aria-expanded': 'true',
     'aria-controls': `os-${testid}-list`,
     'data-testid': `${testid}-input`,
-    oninput: () => void search(),
+    oninput: () => (searching = search()),
     onkeydown: (/** @type {KeyboardEvent} */ event) => {
       if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
         event.preventDefault();
@@ -33,7 +35,8 @@ export function createFinder({ title, placeholder, testid, find, choose, onClose
         draw();
       } else if (event.key === 'Enter') {
         event.preventDefault();
-        take(at);
+        // Fast typists press Enter before the list has caught up with what they typed.
+        void searching.then(() => take(at));
       }
     },
   });
@@ -74,7 +77,7 @@ export function createFinder({ title, placeholder, testid, find, choose, onClose
       input.value = '';
       element.showModal();
       input.focus();
-      void search();
+      searching = search();
     },
   };
 }

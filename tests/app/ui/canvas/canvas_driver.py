@@ -102,7 +102,7 @@ class Canvas:
     def press(self, *keys: str) -> None:
         for key in keys:
             self.page.keyboard.press(key)
-        self.wait()
+            self.wait()
 
     def click(self, point: Sequence[float]) -> None:
         self.page.mouse.click(*self.client(point))
