@@ -43,9 +43,9 @@ def dataset(folder: Path) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, options: Sequence[str]) -> Iterator[str]:
-    """``openseed-label ui`` on the folder; gives its address. Raises RuntimeError if it does not start."""
-    command = [sys.executable, "-m", "app.cli.main", "ui", str(folder), "--names", "cup,spoon,saucer,person"]
+def serving(source: Path, options: Sequence[str]) -> Iterator[str]:
+    """``openseed-label ui`` on the folder or file; gives its address. Raises RuntimeError if it does not start."""
+    command = [sys.executable, "-m", "app.cli.main", "ui", str(source)]
     process = subprocess.Popen(
         [*command, "--port", "0", "--no-browser", *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
@@ -105,7 +105,7 @@ def run(*, boxes: int, chromium: str, options: Sequence[str]) -> dict[str, dict[
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         photos = dataset(folder)
-        with serving(folder, options) as url:
+        with serving(folder, ["--names", "cup,spoon,saucer,person", *options]) as url:
             browser = playwright.chromium.launch(
                 executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
             )
