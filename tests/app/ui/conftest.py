@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,30 @@ class Browser(TestClient):
         return answer
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database, to be copied: quicker than to migrate for each test."""
+    path = tmp_path_factory.mktemp("template") / "empty.db"
+    open_database(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def users_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Accounts of ana and ben; the passwords are slow to hash on purpose."""
+    path = tmp_path_factory.mktemp("users") / "users"
+    add_user(path, "ana", "correct horse")
+    add_user(path, "ben", "battery staple")
+    return path
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(tmp_path: Path, empty_store: Path) -> Iterator[Project]:
     """Two photos of 64 x 48 with boxes, one without; annotations 1 to 4 in that order."""
     source = tmp_path / "data.json"
     save_photos(tmp_path)
     source.write_text(COCO)
-    database = open_database(tmp_path / "data.openseed.db")
+    database = open_database(shutil.copy(empty_store, tmp_path / "data.openseed.db"))
     yield import_coco(database, source, images_root=tmp_path, name="data")
     database.close()
 
@@ -73,12 +91,11 @@ def ana(app: Any) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def guarded(project: Project, labeler: FakeLabeler, tmp_path: Path) -> Iterator[Callable[[], Browser]]:
+def guarded(
+    project: Project, labeler: FakeLabeler, users_file: Path, tmp_path: Path
+) -> Iterator[Callable[[], Browser]]:
     """A server with accounts for ana and ben; makes browsers that nobody has logged in with."""
-    users = tmp_path / "users"
-    add_user(users, "ana", "correct horse")
-    add_user(users, "ben", "battery staple")
-    settings = UiSettings(key=KEY, accounts=UsersFile.read(users), host="0.0.0.0", revoked=tmp_path / "sessions")
+    settings = UiSettings(key=KEY, accounts=UsersFile.read(users_file), host="0.0.0.0", revoked=tmp_path / "sessions")
     app = build_api(project, lambda: labeler, settings)
     with TestClient(app):
         yield lambda: Browser(app, csrf=False)
