@@ -78,6 +78,7 @@ export function createActs(app) {
     if (!(error instanceof ApiError)) throw error;
     if (error.kind === 'conflict') {
       const text = explain(app, annotation && (find(annotation.id) ?? annotation), error);
+      if (error.detail.theirs) upsert([error.detail.theirs]);
       app.toast(text, { kind: 'conflict', seconds: 12 });
     } else if (error.kind === 'leased') {
       app.toast(error.message, { kind: 'error', seconds: 8 });

@@ -148,7 +148,8 @@ class Canvas:
     def login(self, name: str, password: str) -> None:
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password").fill(password)
-        self.page.get_by_role("button").click()
+        with self.page.expect_navigation():
+            self.page.get_by_role("button").click()
 
 
 def exported(document: dict[str, Any], file_name: str) -> list[dict[str, Any]]:

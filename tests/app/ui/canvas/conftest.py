@@ -61,7 +61,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Canvas]]:
 
     def open_window(server: Server, *, path: str = "/", wait: bool = True, **options: Any) -> Canvas:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(25_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
