@@ -17,7 +17,8 @@ export function createActs(app) {
 
   const idOf = (/** @type {number | string} */ id) => names.get(id) ?? id;
   const find = (/** @type {number | string} */ id) => state.get().annotations.find((one) => one.id === idOf(id));
-  const versionOf = (/** @type {number | string} */ id) => find(id)?.version ?? 0;
+  // A deleted one has left the list already; while an act is on its way, the version is that of its answer.
+  const versionOf = (/** @type {Annotation} */ annotation) => find(annotation.id)?.version ?? annotation.version;
 
   /** Put annotations in place of their older selves, or at the end; deleted ones leave. @param {Annotation[]} changed */
   function upsert(changed) {
@@ -68,7 +69,7 @@ export function createActs(app) {
    */
   function settled(error, annotation, attempt) {
     const theirs = error instanceof ApiError ? error.detail.theirs : null;
-    const isOurs = theirs && annotation && theirs.author === state.get().session?.user && theirs.version === versionOf(annotation.id) + 1;
+    const isOurs = theirs && annotation && theirs.author === state.get().session?.user && theirs.version === versionOf(annotation) + 1;
     if (attempt > 0 && isOurs) return { annotation: theirs };
     throw error;
   }
@@ -90,9 +91,9 @@ export function createActs(app) {
 
   const path = (/** @type {Annotation} */ annotation, /** @type {string} */ rest = '') => `annotations/${idOf(annotation.id)}${rest}`;
   const one = (/** @type {Annotation} */ annotation, /** @type {string} */ what, /** @type {object} */ body = {}) => () =>
-    api.post(path(annotation, `/${what}`), { version: versionOf(annotation.id), ...body });
+    api.post(path(annotation, `/${what}`), { version: versionOf(annotation), ...body });
   const patch = (/** @type {Annotation} */ annotation, /** @type {object} */ body) => () =>
-    api.patch(path(annotation), { version: versionOf(annotation.id), ...body });
+    api.patch(path(annotation), { version: versionOf(annotation), ...body });
 
   return {
     upsert,
@@ -181,7 +182,7 @@ export function createActs(app) {
     async remove(annotation) {
       app.selectNeighbour(annotation.id);
       expect(annotation.id, { deleted: true });
-      return act(annotation, () => api.remove(path(annotation, `?version=${versionOf(annotation.id)}`)));
+      return act(annotation, () => api.remove(path(annotation, `?version=${versionOf(annotation)}`)));
     },
 
     async convertAll() {
@@ -208,7 +209,7 @@ export function createActs(app) {
     setStates(some, value) {
       some.forEach(({ id }) => expect(id, { state: value }));
       return act(null, () =>
-        api.post('annotations/batch', { annotations: some.map(({ id }) => ({ id: idOf(id), version: versionOf(id) })), state: value }),
+        api.post('annotations/batch', { annotations: some.map((item) => ({ id: idOf(item.id), version: versionOf(item) })), state: value }),
       );
     },
   };
