@@ -139,7 +139,14 @@ def test_the_command_killed_from_outside_at_three_random_moments(tmp_path: Path)
 def test_interrupted_by_hand_exits_130_and_goes_on(tmp_path: Path) -> None:
     source = many(tmp_path, photos=60, boxes=6)
     command = [sys.executable, "-m", "app.cli.main", "convert-boxes", "--labeler", "grabcut", str(source)]
-    process = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell that runs the tests in the background has Ctrl+C ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     journal = journal_path(tmp_path / "data.masks.json")
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") > 4):
