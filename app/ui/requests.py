@@ -52,13 +52,22 @@ class CategoryChange(_Body):
     colour: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] | None = None
 
 
-class NextImage(_Body):
+class Wish(_Body):
+    """How the annotator goes through the photos."""
+
     order: Order = Order.QUALITY
     category_id: Id | None = None
-    after: Id | None = None
-    forward: bool = True
     states: Annotated[list[State], Field(min_length=1, max_length=len(State))] = list(PENDING)
     include_done: bool = False
+
+
+class NextImage(Wish):
+    after: Id | None = None
+    forward: bool = True
+
+
+class OpenImage(Wish):
+    leaving: Id | None = None
 
 
 class Reviewed(_Body):

@@ -89,21 +89,26 @@ export function createNavigate(app) {
     place = trail.length - 1;
   }
 
+  /** How this window goes through the photos. */
+  function wish() {
+    const { order, filterCategory, states } = state.get();
+    return { order, states, ...(filterCategory === null ? {} : { category_id: filterCategory }) };
+  }
+
+  /** Open this very photo; the one on screen is free for others again. */
+  async function fetchById(/** @type {number} */ id) {
+    const here = state.get().image?.id;
+    return api.post(`images/${id}/open`, { ...wish(), ...(here === undefined ? {} : { leaving: here }) });
+  }
+
   const openById = async (/** @type {number} */ id, /** @type {{select?: number | null}} */ options = {}) => {
-    const image = await api.get(`images/${id}`);
+    const image = await fetchById(id);
     remember(id);
     await show(image, options);
   };
 
   async function ask(/** @type {boolean} */ forward, /** @type {number | null} */ after) {
-    const { order, filterCategory, states } = state.get();
-    const answer = await api.post('queue/next', {
-      order,
-      forward,
-      states,
-      ...(after === null ? {} : { after }),
-      ...(filterCategory === null ? {} : { category_id: filterCategory }),
-    });
+    const answer = await api.post('queue/next', { ...wish(), forward, ...(after === null ? {} : { after }) });
     if (!answer.image) {
       state.set({ finished: true });
       app.progress.refresh();
@@ -132,14 +137,14 @@ export function createNavigate(app) {
       exclusively(async () => {
         if (place < trail.length - 1) {
           place += 1;
-          await show(await api.get(`images/${trail[place]}`));
+          await show(await fetchById(trail[place]));
         } else await ask(true, state.get().image?.id ?? null);
       }),
     previous: () =>
       exclusively(async () => {
         if (place > 0) {
           place -= 1;
-          await show(await api.get(`images/${trail[place]}`));
+          await show(await fetchById(trail[place]));
         } else await ask(false, state.get().image?.id ?? null);
       }),
     /** Leave a finished photo for the next one that has work. */

@@ -13,7 +13,7 @@ from app.store.annotations import annotations_of
 from app.store.errors import Leased
 from app.store.records import ImageRecord
 from app.ui.answers import image_json
-from app.ui.requests import NextImage, Reviewed
+from app.ui.requests import NextImage, OpenImage, Reviewed, Wish
 from app.ui.server import Here, ItemId, User
 
 router = APIRouter(prefix="/api")
@@ -25,14 +25,7 @@ AHEAD = 2
 @router.post("/queue/next")
 def next_image(here: Here, user: User, body: NextImage) -> dict[str, Any]:
     """The next photo with work that nobody else has; it is leased to the annotator. ``image`` is null at the end."""
-    wish: dict[str, Any] = {
-        "actor": user,
-        "order": body.order,
-        "category_id": body.category_id,
-        "states": body.states,
-        "forward": body.forward,
-        "include_done": body.include_done,
-    }
+    wish = _wish(user, body) | {"forward": body.forward}
     found = queue.next_image(here.project, after=body.after, lease_seconds=here.settings.lease_seconds, **wish)
     if found is None:
         return {"image": None}
@@ -56,12 +49,20 @@ def list_images(
 @router.get("/images/{image_id}")
 def one_image(here: Here, user: User, image_id: ItemId) -> dict[str, Any]:
     """This very photo, leased to the annotator if it is free; ``lease_by`` tells who has it."""
-    try:
-        found = queue.claim(here.project, image_id, actor=user, lease_seconds=here.settings.lease_seconds)
-    except Leased:  # looking is allowed
-        found = images.image(here.project, image_id)
+    found = _claimed(here, user, image_id)
     here.engine.prefetch(image_id)
     return _shown(here, found)
+
+
+@router.post("/images/{image_id}/open")
+def open_image(here: Here, user: User, image_id: ItemId, body: OpenImage) -> dict[str, Any]:
+    """As above, and the photo that the annotator comes from is free for others. Says what probably comes next."""
+    found = _claimed(here, user, image_id)
+    if body.leaving is not None and body.leaving != image_id:
+        queue.release(here.project, user, body.leaving)
+    upcoming = queue.upcoming(here.project, after=found.id, count=AHEAD, **_wish(user, body))
+    here.engine.prefetch(image_id)
+    return _shown(here, found, upcoming)
 
 
 @router.post("/images/{image_id}/renew")
@@ -84,6 +85,23 @@ def prefetch(here: Here, image_id: ItemId) -> Response:
     images.image(here.project, image_id)
     here.engine.prefetch(image_id)
     return Response(status_code=202)
+
+
+def _wish(user: str, body: Wish) -> dict[str, Any]:
+    return {
+        "actor": user,
+        "order": body.order,
+        "category_id": body.category_id,
+        "states": body.states,
+        "include_done": body.include_done,
+    }
+
+
+def _claimed(here: Here, user: str, image_id: int) -> ImageRecord:
+    try:
+        return queue.claim(here.project, image_id, actor=user, lease_seconds=here.settings.lease_seconds)
+    except Leased:  # looking is allowed
+        return images.image(here.project, image_id)
 
 
 def _shown(here: Here, record: ImageRecord, upcoming: list[int] | None = None) -> dict[str, Any]:

@@ -28,6 +28,17 @@ def test_a_photo_of_somebody_else_is_passed_over(ana: Browser, project: Project)
     assert ana.post("/api/queue/next", json={"order": "file"}).json()["image"]["id"] == 2
 
 
+def test_opening_a_photo_frees_the_one_before_and_says_what_comes_next(ana: Browser, project: Project) -> None:
+    ana.post("/api/queue/next", json={"order": "file"})
+    shown = ana.post("/api/images/2/open", json={"order": "file", "leaving": 1}).json()
+    assert (shown["id"], shown["lease_by"], shown["upcoming"]) == (2, "ana", [3, 1])
+    assert claim(project, 1, actor="ben").lease_by == "ben"
+    held = ana.post("/api/images/1/open", json={"order": "file", "leaving": 2}).json()
+    assert (held["id"], held["lease_by"], held["upcoming"]) == (1, "ben", [2, 3])
+    assert ana.post("/api/images/99/open", json={}).status_code == 404
+    assert claim(project, 2, actor="ben").lease_by == "ben"
+
+
 def test_at_the_end_there_is_no_photo(ana: Browser, project: Project) -> None:
     for number in (1, 2, 3):
         assert ana.post(f"/api/images/{number}/reviewed", json={"reviewed": True}).json()["reviewed"] is True
