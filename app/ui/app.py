@@ -75,9 +75,11 @@ def _mount_page(app: FastAPI, found: Project, settings: UiSettings) -> None:
 
     from app.ui.page import build_page, mount_options
 
+    page = build_page(found, model=lambda: app.state.server.engine.state)
+    page.has_launched = True  # or Gradio takes any path of this machine, sent by a client, for a file that was uploaded
     gradio.mount_gradio_app(
         app,
-        build_page(found, model=lambda: app.state.server.engine.state),
+        page,
         path=PAGE,
         server_name=settings.host,
         auth_dependency=_annotator,

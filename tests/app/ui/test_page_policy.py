@@ -10,7 +10,7 @@ import pytest
 from conftest import KEY, SITE, Browser
 from starlette.testclient import TestClient
 
-from app.store.projects import Project, create_project
+from app.store.projects import Project, categories, create_project
 from app.ui.app import build_app
 from app.ui.page_policy import inline_hashes
 from app.ui.passwords import UsersFile, add_user
@@ -82,3 +82,18 @@ def test_gradio_serves_no_file_of_ours(page: Browser, project: Project, path: st
     answer = page.get(f"/app/gradio_api/file={wanted}")
     assert answer.status_code in (403, 404)
     assert b"root:" not in answer.content
+
+
+def test_import_takes_uploads_and_no_other_file_of_the_machine(page: Browser, project: Project, tmp_path: Any) -> None:
+    private = tmp_path / "private.json"
+    private.write_text('{"images": [], "annotations": [], "categories": [{"id": 90, "name": "secret"}]}')
+
+    def load(path: str) -> int:
+        sent = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+        return page.post("/app/gradio_api/run/import_upload", json=sent).status_code
+
+    assert load(str(private)) == 500
+    assert "secret" not in [category.name for category in categories(project)]
+    uploaded = page.post("/app/gradio_api/upload", files={"files": ("private.json", private.read_bytes())}).json()
+    assert load(uploaded[0]) == 200
+    assert "secret" in [category.name for category in categories(project)]
