@@ -8,7 +8,7 @@ import { createPanels } from './panels/layout.js';
 import { followTheme } from './panels/theme.js';
 import { listenToPointer } from './view/pointer.js';
 
-const STYLES = ['theme', 'layout', 'controls', 'panels'];
+const STYLES = ['theme', 'layout', 'controls', 'bars', 'sidebar', 'notices', 'dialogs'];
 const MODEL_MS = 1500;
 const AGAIN_MS = 2000;
 
