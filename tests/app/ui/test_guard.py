@@ -195,3 +195,12 @@ def test_without_passwords_only_this_machine_is_served() -> None:
         UiSettings(key=KEY, host="0.0.0.0")
     with pytest.raises(ValueError, match="32 bytes"):
         UiSettings(key=b"short")
+
+
+@pytest.mark.parametrize("other", ['grid={"a": [1, 2]}', "flag", "n@me[0]=1", 'open="never closed', "two words=1"])
+def test_cookies_of_other_programs_on_this_host_do_no_harm(guarded: Guarded, other: str) -> None:
+    browser = guarded()
+    browser.login("ana", "correct horse")
+    ours = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    browser.cookies.clear()
+    assert browser.get("/api/session", headers={"cookie": f"{other}; {ours}"}).json()["user"] == "ana"
