@@ -19,6 +19,8 @@ export function isPassing(error) {
 
 export function createApi() {
   let csrf = '';
+  /** @type {string | null} */
+  let user = null;
 
   /**
    * @param {string} method @param {string} path @param {unknown} [body]
@@ -49,16 +51,19 @@ export function createApi() {
   /** Who is signed in; also fetches the token that every writing request must carry. */
   async function session() {
     const found = await call('GET', 'session');
+    // What was done here must not be saved in the name of somebody who has signed in on another tab since.
+    if (user !== null && found.user !== user) throw new ApiError('other', `${found.user} is signed in now. Reload the page to go on.`);
+    user = found.user;
     csrf = found.csrf;
     return found;
   }
 
-  /** Like `call`, but a token that became stale (the server was started again) is fetched anew, once. */
+  /** Like `call`, but a token that became stale (a new session, made on another tab) is fetched anew, once. */
   async function write(method, path, body) {
     try {
       return await call(method, path, body);
     } catch (error) {
-      if (!(error instanceof ApiError) || error.kind !== 'forbidden') throw error;
+      if (!(error instanceof ApiError) || error.kind !== 'csrf') throw error;
       await session();
       return call(method, path, body);
     }
