@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.convert.plan import photo_folder
@@ -77,7 +77,7 @@ def find_project(wanted: Wanted, *, quiet: bool, say: Callable[[str], None]) -> 
     database = open_database(place_of(wanted))
     source = wanted.source
     if source is None or is_project_file(source):
-        return open_project(database, wanted.project)
+        return _with_photos(open_project(database, wanted.project), wanted.images)
     known = {record.name: record for record in projects(database)}
     name = wanted.project or (next(iter(known)) if wanted.database is None and len(known) == 1 else name_of(source))
     if name not in known:
@@ -88,7 +88,16 @@ def find_project(wanted: Wanted, *, quiet: bool, say: Callable[[str], None]) -> 
             f"{source} has changed since it was imported. The project is opened as it is; to add what is new in the "
             f"file: openseed-label project import {source} --merge"
         )
-    return open_project(database, name)
+    return _with_photos(open_project(database, name), source if source.is_dir() else wanted.images)
+
+
+def _with_photos(project: Project, folder: Path | None) -> Project:
+    """The project with its photos in ``folder``: they may have moved, or lie elsewhere on a colleague's machine."""
+    if folder is None:
+        return project
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder of photos; give the right one with --images")
+    return replace(project, images_root=folder.resolve())
 
 
 def is_project_file(path: Path) -> bool:

@@ -102,3 +102,23 @@ def test_an_import_that_fails_leaves_nothing_to_trip_over(data: Path) -> None:
     (data / "data.json").write_text(COCO)
     project = find_project(Wanted(source=data / "data.json"), quiet=True, say=lambda text: None)
     assert image_count(project) == 3
+
+
+def test_photos_that_moved_are_found_with_images(data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    find_project(Wanted(source=data / "data.json"), quiet=True, say=print)
+    moved = tmp_path_factory.mktemp("moved")
+    save_photos(moved)
+    for source in (data / "data.json", data / "data.openseed.db"):
+        project = find_project(Wanted(source=source, images=moved), quiet=True, say=print)
+        assert project.images_root == moved.resolve()
+    with pytest.raises(UsageError, match="no such folder"):
+        find_project(Wanted(source=data / "data.json", images=data / "nowhere"), quiet=True, say=print)
+
+
+def test_a_folder_that_moved_takes_its_project_along(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    save_photos(old)
+    find_project(Wanted(source=old, names=("cat",)), quiet=True, say=print).database.close()
+    old.rename(new)
+    assert find_project(Wanted(source=new), quiet=True, say=print).images_root == new.resolve()
