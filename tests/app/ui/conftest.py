@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from coco_data import COCO, save_photos
 from fakes import FakeLabeler
+from page_client import KEY, Browser
 from starlette.testclient import TestClient
 
 from app.store.coco_import import import_coco
@@ -18,26 +19,6 @@ from app.store.projects import Project
 from app.ui.app import build_api
 from app.ui.passwords import UsersFile, add_user
 from app.ui.settings import UiSettings
-
-KEY = b"k" * 32
-SITE = "http://localhost:7860"
-
-
-class Browser(TestClient):
-    """Sends what a browser on our own page sends."""
-
-    def __init__(self, app: Any, *, csrf: bool = True) -> None:
-        super().__init__(app, base_url=SITE, follow_redirects=False, raise_server_exceptions=False)
-        self.headers["origin"] = SITE
-        self.headers["sec-fetch-site"] = "same-origin"
-        if csrf:
-            self.headers["x-csrf-token"] = self.get("/api/session").json()["csrf"]
-
-    def login(self, name: str, password: str) -> Any:
-        answer = self.post("/login", data={"name": name, "password": password})
-        if answer.status_code == 303:
-            self.headers["x-csrf-token"] = self.get("/api/session").json()["csrf"]
-        return answer
 
 
 @pytest.fixture(scope="session")

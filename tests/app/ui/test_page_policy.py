@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import KEY, SITE, Browser
+from page_client import KEY, SITE, Browser
 from starlette.testclient import TestClient
 
 from app.store.projects import Project, categories, create_project

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Browser
+from page_client import Browser
 
 from app.store.acts import Update, commit
 from app.store.annotations import annotation, annotations_of

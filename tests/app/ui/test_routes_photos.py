@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Browser
+from page_client import Browser
 from PIL import Image
 from sqlalchemy import update
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from coco_data import COCO
-from conftest import Browser
+from page_client import Browser
 
 from app.store.projects import Project, vocabulary
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Browser
+from page_client import Browser
 
 from app.store.leases import claim
 from app.store.projects import Project
