@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     server = parser.add_argument_group("server")
     server.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    server.add_argument("--port", type=_port, metavar="N", help="default: 7860, or the next free one")
+    server.add_argument("--port", type=port_number, metavar="N", help="default: 7860, or the next free one")
     server.add_argument("--no-browser", action="store_true", help="don't open a browser")
     server.add_argument(
         "--allow-host",
@@ -67,8 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from app.serving.listen import listen, url_of
     from app.ui.app import build_app
-    from app.ui.serve import listen, serve, url_of
+    from app.ui.serve import DEFAULT_PORT, PORTS_TRIED, serve
     from app.ui.start import Wanted, find_project, place_of
 
     wanted = Wanted(
@@ -85,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
 
     place_of(wanted)  # before the port: a wrong path is the more likely mistake
     accounts = _accounts(args)
-    opened = listen(args.host, args.port)
+    ports = range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TRIED) if args.port is None else [args.port]
+    opened = listen(args.host, ports)
     try:
         project = find_project(wanted, quiet=args.quiet, say=say)
         settings = _settings(args, project, accounts)
@@ -168,8 +170,8 @@ def _set_prompts(project: Project, prompts: list[str]) -> None:
 def _accounts(args: argparse.Namespace) -> Accounts | None:
     """Who may log in. Raises UsageError: others can reach the server, and there is no password."""
     from app.errors import UsageError
+    from app.serving.listen import is_loopback
     from app.ui.passwords import PASSWORD_VARIABLE, SharedPassword, UsersFile
-    from app.ui.settings import is_loopback
 
     if args.users is not None:
         return UsersFile.read(args.users)
@@ -201,8 +203,8 @@ def _annotator(given: str | None) -> str:
 
 def _warn(args: argparse.Namespace, settings: UiSettings, port: int) -> None:
     """What the user should know even with --quiet: who can reach the server, and who can listen in."""
+    from app.serving.listen import is_loopback
     from app.ui.serve import DEFAULT_PORT
-    from app.ui.settings import is_loopback
 
     if not is_loopback(settings.host):
         print(f"warning: other machines can reach this server on {settings.host}", file=sys.stderr)
@@ -221,7 +223,8 @@ def _has_browser() -> bool:
     return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _port(text: str) -> int:
+def port_number(text: str) -> int:
+    """For argparse."""
     number = int(text) if text.isascii() and text.isdigit() else -1
     if not 0 <= number <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 1 to 65535")

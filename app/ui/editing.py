@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.convert.plan import UNKNOWN_NAME
+from app.serving.loading import ModelFailed, NotReady
 from app.store.acts import Change, Update, commit
 from app.store.annotations import annotation
 from app.store.errors import Conflict, StoreError
 from app.store.projects import categories
 from app.store.records import AnnotationRecord, Box, ImageRecord, State
 from app.ui.answers import annotation_json
-from app.ui.engine import ModelFailed, NotReady
 from app.ui.errors import told
 from app.ui.server import Server
 from exporters.masks import box_xyxy

@@ -10,16 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from app.serving.cache import SharedCache
+from app.serving.loading import LoadingLabeler, ModelState
+from app.serving.opened import bytes_of
 from app.store import images
 from app.store.annotations import annotations_of
 from app.store.projects import Project, categories, vocabulary
 from app.store.records import AnnotationRecord, Box, ImageRecord
-from app.ui.opened import OpenedPhotos, bytes_of
 from app.ui.settings import MEBI
 from labelers.paths import find_photo
 from labelers.photos import Unreadable, read_header
@@ -32,23 +32,6 @@ _log = logging.getLogger(__name__)
 
 WARMED_BOXES = 7
 """Boxes whose views are encoded ahead: with that of the whole photo as many as an opened photo keeps."""
-
-
-class NotReady(RuntimeError):
-    """The model is still being loaded."""
-
-
-class ModelFailed(RuntimeError):
-    """The model could not be loaded; the message says why. Trying again does not help."""
-
-
-@dataclass(frozen=True)
-class ModelState:
-    """What annotators are told of the model. ``message`` is empty unless it failed."""
-
-    name: str
-    state: Literal["loading", "ready", "failed"]
-    message: str = ""
 
 
 class Engine:
@@ -73,15 +56,11 @@ class Engine:
         memory: int = 1024 * MEBI,
         wait: float = 30.0,
     ) -> None:
-        self._factory = labeler_factory
+        self._model = LoadingLabeler(labeler_factory, name=name, wait=wait)
         self._project = project
-        self._name = name
-        self._wait = wait
         self._memory = memory
-        self._photos = OpenedPhotos(keep, memory)
-        self._labeler: Labeler | None = None
-        self._failure: str | None = None
-        self._loaded = threading.Event()
+        # two at once: each needs its decoded pixels, twice for a moment
+        self._photos: SharedCache[int, Opened] = SharedCache(keep, memory, at_once=2)
         self._warnings: dict[int, str] = {}
         # Prefetch: what is wanted, latest first, and how many clicks are being answered.
         self._turn = threading.Condition()
@@ -92,7 +71,7 @@ class Engine:
 
     def start(self) -> None:
         """Begin to load the model; returns at once."""
-        threading.Thread(target=self._load, name="model", daemon=True).start()
+        self._model.start()
         self._worker.start()
 
     def close(self) -> None:
@@ -106,17 +85,12 @@ class Engine:
 
     @property
     def state(self) -> ModelState:
-        labeler = self._labeler
-        if self._failure is not None:
-            return ModelState(self._name, "failed", self._failure)
-        if labeler is None:
-            return ModelState(self._name, "loading")
-        return ModelState(labeler.spec.name, "ready")
+        return self._model.state
 
     @property
     def source(self) -> str:
         """Where its masks come from, as annotations say it. Raises NotReady, ModelFailed."""
-        return f"model:{self._ready().spec.name}"
+        return f"model:{self._model.get().spec.name}"
 
     def warning(self, image_id: int) -> str | None:
         """What opening the photo brought to light, None if nothing did."""
@@ -163,30 +137,12 @@ class Engine:
             self._wanted = [image_id, *(other for other in self._wanted if other != image_id)][:4]
             self._turn.notify_all()
 
-    # -- the model -------------------------------------------------------------------------------------------------
-
-    def _load(self) -> None:
-        try:
-            self._labeler = self._factory()
-        except Exception as error:
-            self._failure = str(error) if isinstance(error, ValueError) and str(error) else describe(error)
-            _log.error("the model %s can't be used: %s", self._name, self._failure, exc_info=error)
-        finally:
-            self._loaded.set()
-
-    def _ready(self) -> Labeler:
-        if not self._loaded.wait(self._wait):
-            raise NotReady(f"the model {self._name} is still being loaded; try again in a moment")
-        if self._labeler is None:
-            raise ModelFailed(f"the model {self._name} can't be used: {self._failure}")
-        return self._labeler
-
     # -- photos ----------------------------------------------------------------------------------------------------
 
     def _opened(self, image: ImageRecord) -> Opened:
-        labeler = self._ready()
+        labeler = self._model.get()
         size = bytes_of(height=image.height, width=image.width)
-        return self._photos.get(image.id, size=size, open_=lambda: self._open(labeler, image))
+        return self._photos.get(image.id, lambda: self._open(labeler, image), size=size)
 
     def _open(self, labeler: Labeler, image: ImageRecord) -> Opened:
         root = self._project.images_root
@@ -228,7 +184,7 @@ class Engine:
 
     def _prefetch_all(self) -> None:
         _give_way()
-        self._loaded.wait()
+        self._model.wait()
         while True:
             with self._turn:
                 self._turn.wait_for(lambda: self._closing or (self._wanted and not self._clicks))
@@ -246,7 +202,7 @@ class Engine:
     def _warm(self, image_id: int) -> None:
         """One box after the other, so that a click waits for one view at most."""
         image = images.image(self._project, image_id)
-        if not self._quiet() or self._labeler is None:
+        if not self._quiet() or self._model.state.state != "ready":
             return
         if 2 * bytes_of(height=image.height, width=image.width) > self._memory:
             return  # it would push out the photo that is being worked on

@@ -12,9 +12,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from app.serving.loading import ModelFailed, NotReady
 from app.store.errors import Busy, Conflict, Leased, NotFound, StoreError
 from app.ui.answers import annotation_json
-from app.ui.engine import ModelFailed, NotReady
 from labelers.photos import MissingPhoto, PhotoError
 
 _log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.serving.limits import TooLargeBody, announced_problem, limited
 from app.ui import headers as security
 from app.ui.errors import error_response, unforeseen
-from app.ui.limits import TooLargeBody, announced_problem, limited
 from app.ui.origin import SAFE_METHODS, host_problem, origin_problem
 from app.ui.sessions import Session, Sessions, cookie_header
 from app.ui.settings import KIBI, UiSettings

@@ -16,7 +16,7 @@ from app.ui.project_tab import project_tab
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from app.ui.engine import ModelState
+    from app.serving.loading import ModelState
 
 MOUNT_CANVAS = """
 const place = element.querySelector('.os-mount');

@@ -9,12 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from app.serving.loading import ModelState
 from app.store.coco_import import merge_coco
 from app.store.errors import StoreError
 from app.store.progress import Progress, progress
 from app.store.projects import Project, add_category, categories, set_colour, set_synonyms
 from app.store.records import PENDING, State
-from app.ui.engine import ModelState
 from exporters.coco import CocoError
 
 EXPORTED = [state.value for state in State if state is not State.REJECTED]

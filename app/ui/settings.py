@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.serving.listen import is_loopback
 from app.ui.passwords import Accounts
 
 KIBI, MEBI = 1024, 1024 * 1024
@@ -52,13 +52,3 @@ class UiSettings:
             raise ValueError("the key that signs sessions needs 32 bytes or more")
         if self.accounts is None and not is_loopback(self.host):
             raise ValueError(f"without passwords the server may listen on loopback only, not on {self.host}")
-
-
-def is_loopback(host: str) -> bool:
-    """Can only this machine reach a server that listens on ``host``?"""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -12,9 +12,10 @@ import pytest
 from fakes import FakeLabeler
 from PIL import Image
 
+from app.serving.loading import ModelFailed, NotReady
 from app.store.images import image
 from app.store.projects import Project, set_synonyms
-from app.ui.engine import Engine, ModelFailed, NotReady
+from app.ui.engine import Engine
 from labelers.photos import MissingPhoto, Unreadable
 from labelers.records import Boxes, Instances
 from labelers.vocabulary import Vocabulary

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from app.ui.opened import VIEWS_BYTES, OpenedPhotos, bytes_of
+from app.serving.cache import SharedCache
+from app.serving.opened import VIEWS_BYTES, bytes_of
 
 
 def test_two_who_ask_for_one_photo_share_its_opening() -> None:
-    photos = OpenedPhotos(4, 1000)
+    photos = SharedCache(4, 1000)
     calls: list[int] = []
     gate = threading.Event()
 
@@ -23,7 +24,7 @@ def test_two_who_ask_for_one_photo_share_its_opening() -> None:
         return object()
 
     with ThreadPoolExecutor(8) as pool:
-        asked = [pool.submit(photos.get, 1, size=1, open_=open_) for _ in range(8)]
+        asked = [pool.submit(photos.get, 1, open_, size=1) for _ in range(8)]
         gate.set()
         found = {id(one.result(5)) for one in asked}
     assert len(calls) == 1
@@ -31,25 +32,25 @@ def test_two_who_ask_for_one_photo_share_its_opening() -> None:
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    photos = OpenedPhotos(2, 1000)
+    photos = SharedCache(2, 1000)
     for key in (1, 2, 1, 3):
-        photos.get(key, size=1, open_=lambda: object())  # type: ignore[arg-type, return-value]
+        photos.get(key, lambda: object(), size=1)  # type: ignore[arg-type, return-value]
     assert [photos.ready(key) for key in (1, 2, 3)] == [True, False, True]
 
 
 def test_memory_is_bounded_whatever_the_number() -> None:
-    photos = OpenedPhotos(100, 250)
+    photos = SharedCache(100, 250)
     for key in range(5):
-        photos.get(key, size=100, open_=lambda: object())  # type: ignore[arg-type, return-value]
+        photos.get(key, lambda: object(), size=100)  # type: ignore[arg-type, return-value]
     assert [photos.ready(key) for key in range(5)] == [False, False, False, True, True]
-    photos.get(9, size=5000, open_=lambda: object())  # type: ignore[arg-type, return-value]
+    photos.get(9, lambda: object(), size=5000)  # type: ignore[arg-type, return-value]
     assert [photos.ready(key) for key in (3, 4, 9)] == [False, False, True]
     photos.clear()
     assert not photos.ready(9)
 
 
 def test_an_opening_that_failed_is_told_to_all_and_tried_again() -> None:
-    photos = OpenedPhotos(2, 1000)
+    photos = SharedCache(2, 1000)
     gate = threading.Event()
 
     def broken() -> Any:
@@ -57,17 +58,17 @@ def test_an_opening_that_failed_is_told_to_all_and_tried_again() -> None:
         raise OSError("no such photo")
 
     with ThreadPoolExecutor(2) as pool:
-        asked = [pool.submit(photos.get, 1, size=1, open_=broken) for _ in range(2)]
+        asked = [pool.submit(photos.get, 1, broken, size=1) for _ in range(2)]
         gate.set()
         for one in asked:
             with pytest.raises(OSError, match="no such photo"):
                 one.result(5)
     thing: Any = object()
-    assert photos.get(1, size=1, open_=lambda: thing) is thing
+    assert photos.get(1, lambda: thing, size=1) is thing
 
 
 def test_few_photos_are_opened_at_once() -> None:
-    photos = OpenedPhotos(10, 1000, at_once=2)
+    photos = SharedCache(10, 1000, at_once=2)
     now, most = 0, 0
     lock = threading.Lock()
 
@@ -82,7 +83,7 @@ def test_few_photos_are_opened_at_once() -> None:
         return object()
 
     with ThreadPoolExecutor(6) as pool:
-        list(pool.map(lambda key: photos.get(key, size=1, open_=open_), range(6)))
+        list(pool.map(lambda key: photos.get(key, open_, size=1), range(6)))
     assert most == 2
 
 
