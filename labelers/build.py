@@ -69,6 +69,26 @@ def build_labeler(
     raise UnknownLabeler(f"there is no labeler {name!r}; choose one of {', '.join(LABELERS)}")
 
 
+def identity(
+    name: str = LABELERS[0], *, model: str = "nano", weights: Path | None = None, mirror: bool | None = None
+) -> str:
+    """What a labeler would be, before it is built and without loading torch: ``nano-0123456789ab``.
+
+    Another text for other weights or options. "unknown" in place of the digits where the weights can't be found;
+    building the labeler says why.
+    """
+    if name != "conditioned":
+        return name
+    from openseed_core.weights.files import fingerprint, weights_file
+
+    try:
+        path = weights_file(weights or model)
+    except ValueError:
+        path = None
+    digits = fingerprint(path) if path is not None else "unknown"
+    return f"{weights.stem if weights is not None else model}-{digits}{'-mirror' if mirror else ''}"
+
+
 def _check_device(device: str) -> None:
     """Before the model is read, which takes longer. Raises ``UnknownDevice``."""
     import torch

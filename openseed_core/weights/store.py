@@ -15,12 +15,11 @@ from torch import Tensor
 
 from openseed_core.config import PRESETS, OpenSeeDConfig
 from openseed_core.model import OpenSeeD
-from openseed_core.weights import registry
+from openseed_core.weights import files, registry
 from openseed_core.weights.errors import WeightsError
+from openseed_core.weights.files import TENSORS, fingerprint, weights_file
 from openseed_core.weights.official import export_official, import_official, read_tensors, skeleton
 
-EMBEDDED = Path(__file__).parent
-TENSORS = "model.safetensors"
 SETTINGS = "config.json"
 METADATA = "openseed_config"  # configuration inside a lone safetensors file
 CHECKPOINTS = (".pt", ".pth", ".bin", ".pkl")
@@ -51,23 +50,15 @@ def locate(name_or_path: str | Path) -> Path:
     Raises:
         WeightsError: there is none; the message says what to do.
     """
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        if not (path / TENSORS).is_file():
-            raise WeightsError(f"{path}: the folder holds no {TENSORS}; give the folder that `models convert` wrote")
-        return path / TENSORS
-    if path.is_file():
-        return path
+    found = weights_file(name_or_path)
+    if found is not None:
+        return found
     name = str(name_or_path)
-    embedded = EMBEDDED / name / TENSORS
-    if name in PRESETS and embedded.is_file():
-        return embedded
     if name == "nano":
-        raise WeightsError(f"the embedded weights are missing ({embedded}); install the package again")
+        raise WeightsError(
+            f"the embedded weights are missing ({files.EMBEDDED / name / TENSORS}); install the package again"
+        )
     if name in {entry.name for entry in registry.RELEASES}:
-        found = registry.find(name)
-        if found is not None:
-            return found
         raise WeightsError(
             f"the weights of {name} are not on this machine; run: openseed-label models fetch {name}\n"
             "or give a file that you have with --weights FILE"
@@ -145,11 +136,6 @@ def _halved(key: str, tensor: Tensor, config: OpenSeeDConfig) -> Tensor:
     # the table is most of a small model's file, and was scaled for 8 bits when it was made
     table = config.text_token_dim is not None and key.endswith("token_embedding.weight")
     return tensor.to(torch.float8_e4m3fn) if table else tensor.half()
-
-
-def fingerprint(path: Path) -> str:
-    """The first 12 hexadecimal digits of the file's SHA-256."""
-    return registry.sha256_of(path)[:12]
 
 
 def version_of(model: OpenSeeD) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from labelers.build import LABELERS, UnknownDevice, UnknownLabeler, build_labeler
+from labelers.build import LABELERS, UnknownDevice, UnknownLabeler, build_labeler, identity
 from labelers.grabcut import GrabCutLabeler
 from labelers.rectangle import RectangleLabeler
 
@@ -70,3 +70,13 @@ def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_labeler_would_be_is_known_without_building_it(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    first.write_bytes(b"1")
+    second.write_bytes(b"2")
+    names = {identity(weights=first), identity(weights=second), identity(weights=first, mirror=True), identity()}
+    assert len(names) == 4
+    assert identity("grabcut") == "grabcut"
+    assert identity(model="swin-l-that-nobody-has") == "swin-l-that-nobody-has-unknown"

@@ -13,7 +13,7 @@ from small import small_config, small_model
 
 from openseed_core.config import nano, swin_t
 from openseed_core.model import OpenSeeD
-from openseed_core.weights import registry, store
+from openseed_core.weights import files, registry
 from openseed_core.weights.errors import WeightsError
 from openseed_core.weights.official import export_official
 from openseed_core.weights.store import load_model, preset_of, save_model, version_of
@@ -115,7 +115,7 @@ def test_versions_tell_weights_apart(tmp_path, model):
 
 
 def test_the_embedded_model_is_found_by_name(tmp_path, model, monkeypatch):
-    monkeypatch.setattr(store, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(files, "EMBEDDED", tmp_path)
     with pytest.raises(WeightsError, match="install the package again"):
         load_model("nano")
     save_model(model, tmp_path / "nano", half=True)
@@ -183,9 +183,9 @@ def test_findings_name_the_file(tmp_path, model):
     assert caught.value.problems == ("missing: backbone.norm2.bias",)
 
 
-@pytest.mark.skipif(not (store.EMBEDDED / "nano" / store.TENSORS).is_file(), reason="the embedded weights are absent")
+@pytest.mark.skipif(not (files.EMBEDDED / "nano" / files.TENSORS).is_file(), reason="the embedded weights are absent")
 def test_the_embedded_weights_are_nano_and_small():
     model = load_model()
     assert re.fullmatch(r"nano-[0-9a-f]{12}", version_of(model))
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
-    assert (store.EMBEDDED / "nano" / store.TENSORS).stat().st_size <= 20e6
+    assert (files.EMBEDDED / "nano" / files.TENSORS).stat().st_size <= 20e6
