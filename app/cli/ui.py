@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from app.ui.settings import UiSettings
     from labelers.protocol import Labeler
 
+DEFAULT_PORT = 7860
+PORTS_TRIED = 100
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s [options] [dataset.json | DIR | project.db]"
@@ -68,8 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from app.serving.listen import listen, url_of
+    from app.serving.run import serve
     from app.ui.app import build_app
-    from app.ui.serve import DEFAULT_PORT, PORTS_TRIED, serve
     from app.ui.start import Wanted, find_project, place_of
 
     wanted = Wanted(
@@ -107,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
                 webbrowser.open(url)
 
         try:
-            serve(app, opened, settings, on_ready=ready)
+            serve(app, opened, on_ready=ready, behind_proxy=settings.https_cookies)
         except KeyboardInterrupt:
             say("\nStopped. Everything that was done is saved.")
         finally:
@@ -204,7 +207,6 @@ def _annotator(given: str | None) -> str:
 def _warn(args: argparse.Namespace, settings: UiSettings, port: int) -> None:
     """What the user should know even with --quiet: who can reach the server, and who can listen in."""
     from app.serving.listen import is_loopback
-    from app.ui.serve import DEFAULT_PORT
 
     if not is_loopback(settings.host):
         print(f"warning: other machines can reach this server on {settings.host}", file=sys.stderr)

@@ -1,0 +1,44 @@
+"""uvicorn, and a clean end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+
+def serve(
+    app: FastAPI,
+    opened: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    behind_proxy: bool = False,
+    last_requests: int = 5,
+) -> None:
+    """Answer requests until Ctrl+C or SIGTERM; then finish those in progress.
+
+    Args:
+        on_ready: called when the first request can be answered.
+        behind_proxy: believe what a proxy says of clients and https; only where the user has said that there is one.
+        last_requests: seconds that requests in progress get at the end; open event streams would never end.
+    """
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=behind_proxy,
+        timeout_graceful_shutdown=last_requests,
+        ws="none",
+    )
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            if self.started:
+                on_ready()
+
+    Announcing(config).run(sockets=[opened])
