@@ -63,6 +63,8 @@ class BackendSettings:
         model_name: shown while the model loads.
         model_wait: seconds that a predict waits for the model; Label Studio itself waits 100.
         opened_photos, opened_bytes: how many photos, and how many bytes of them, are kept ready for clicks.
+        answer_bytes: of answers that are kept in case Label Studio asks again.
+        batch_seconds: after which a batch is given up, because Label Studio stops waiting at 100.
         max_body: bytes of a request; photos as ``data:`` URIs are part of it.
         predict_new_tasks: label tasks as they are created (needs ``access.api_key``).
     """
@@ -72,7 +74,9 @@ class BackendSettings:
     basic_auth: tuple[str, str] | None = field(default=None, repr=False)
     model_name: str = "nano"
     model_wait: float = 90.0
+    batch_seconds: float = 95.0
     opened_photos: int = 16
     opened_bytes: int = 2048 * MEBI
+    answer_bytes: int = 256 * MEBI
     max_body: int = 128 * MEBI
     predict_new_tasks: bool = False
