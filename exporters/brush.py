@@ -33,8 +33,8 @@ def encode_brush(rle: RLE) -> list[int]:
     # the column-major runs of the turned photo are the row-major runs of the photo
     turned = paste(crop.T, y0, x0, width, height)
     counts = np.array(compressed_counts(turned["counts"]), np.int64) * _CHANNELS
-    values = np.arange(len(counts)) % 2 * 255
-    values, counts = values[counts > 0], counts[counts > 0]
+    values = (np.arange(len(counts)) % 2 * 255)[counts > 0]
+    counts = counts[counts > 0]
     # a run longer than the largest size is several records
     pieces = -(-counts // _LONGEST)
     last = np.cumsum(pieces) - 1
