@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exporters.edit import stroke
 from exporters.masks import area, box_xyxy
 from exporters.runs import contains
 from labelers.protocol import Opened
@@ -62,7 +63,7 @@ def mask_from_points(
         return _nothing(name, "only points that don't belong to it; click on the object first")
     box, mask, score = _best(opened, vocabulary, first, points, name, height=height, width=width)
     for point in points:
-        if mask is None or contains(mask, math.floor(point.x), math.floor(point.y)) != point.positive:
+        if mask is None or not _obeys(mask, point):
             mask = repair(
                 opened,
                 vocabulary,
@@ -75,6 +76,7 @@ def mask_from_points(
                 height=height,
                 width=width,
             )
+    mask = _obeyed(mask, points)
     if mask is None or not area(mask):
         return _nothing(name, "nothing is left of it")
     found = Boxes(box_xyxy(mask)[None], (name,))
@@ -96,14 +98,27 @@ def _best(
     found = opened.masks(Boxes(boxes, (name,) * len(boxes)), vocabulary)
     best = (-1.0, 0)
     for row, (mask, score) in enumerate(zip(found.masks, found.scores.tolist(), strict=True)):
-        obeyed = sum(
-            mask is not None and contains(mask, math.floor(point.x), math.floor(point.y)) == point.positive
-            for point in points
-        )
+        obeyed = sum(mask is not None and _obeys(mask, point) for point in points)
         best = max(best, (obeyed + score, row), key=lambda pair: pair[0])
     row = best[1]
     x0, y0, x1, y1 = (float(v) for v in boxes[row])
     return (x0, y0, x1, y1), found.masks[row], float(found.scores[row])
+
+
+def _obeys(mask: RLE, point: Point) -> bool:
+    return contains(mask, math.floor(point.x), math.floor(point.y)) == point.positive
+
+
+def _obeyed(mask: RLE | None, points: Sequence[Point]) -> RLE | None:
+    """Where the correction of one point has undone another one nearby: a small dab at each of those."""
+    for point in points:
+        if mask is not None and not _obeys(mask, point):
+            others = [other for other in points if other.positive != point.positive]
+            away = min((math.hypot(other.x - point.x, other.y - point.y) for other in others), default=1.0)
+            height, width = mask["size"]
+            at, radius = (math.floor(point.x) + 0.5, math.floor(point.y) + 0.5), max(0.4 * away - 1.0, 0.5)
+            mask = stroke(mask, points=[at], radius=radius, erase=not point.positive, height=height, width=width)
+    return mask
 
 
 def candidates(point: Point, *, height: int, width: int) -> NDArray[np.float32]:
