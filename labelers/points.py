@@ -1,8 +1,9 @@
 """Points and a class name -> one mask, for a labeler that wants boxes.
 
-The first positive point is tried with boxes of several sizes around it; the labeler's own quality score, which falls
-where a mask doesn't fill its box, tells which one fits. Every further point that the mask is wrong about corrects it
-as an include or exclude click does. ``docs/points.md`` says how the sizes were chosen and how good that is.
+The first positive point is tried with boxes of several sizes and shapes around it. Which mask is right, two things
+tell: the labeler's own score, which falls where a mask doesn't fill its box, and agreement, because boxes that hold the
+whole object give much the same mask. Then the box is fitted to the mask. Every further point that the mask is wrong
+about corrects it as an include or exclude click does. ``docs/points.md`` says how good that is and what was tried.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from exporters.edit import stroke
 from exporters.masks import area, box_xyxy
@@ -23,10 +25,20 @@ from labelers.repair import repair
 from labelers.vocabulary import Vocabulary
 
 SIZES = (0.12, 0.25, 0.5, 0.9)
-"""Longer sides of the boxes that are tried, in shares of the photo's shorter side."""
+"""Square roots of the areas of the boxes that are tried, in shares of the photo's shorter side."""
 
-ASPECTS = (1.0,)
+ASPECTS = (1.0, 0.5, 2.0)
 """Width to height of the boxes that are tried."""
+
+_ALIKE = 3
+"""A mask is as trustworthy as its agreement with so many others."""
+
+_LARGER = 0.05
+"""The exponent of the box's area: of two masks that are equally likely, the larger one is the object, not its part."""
+
+_FITTINGS = 2
+_MARGINS = (0.0, 0.1, 0.25)
+"""By how much of their sides boxes around the mask are widened when it is fitted."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +70,11 @@ def mask_from_points(
             raise ValueError(
                 f"the point ({point.x:g}, {point.y:g}) lies outside the {width} x {height} photo; click on the photo"
             )
-    first = next((point for point in points if point.positive), None)
-    if first is None:
+    if not any(point.positive for point in points):
         return _nothing(name, "only points that don't belong to it; click on the object first")
-    box, mask, score = _best(opened, vocabulary, first, points, name, height=height, width=width)
+    best = _found(opened, vocabulary, points, name, height=height, width=width)
+    mask, score = (best.mask, best.score) if best is not None else (None, 0.0)
+    box = _box(best, points, height=height, width=width)
     for point in points:
         if mask is None or not _obeys(mask, point):
             mask = repair(
@@ -83,26 +96,63 @@ def mask_from_points(
     return Instances(found, (mask,), np.array([score], np.float32), (Status.OK,))
 
 
-def _best(
+@dataclass(frozen=True)
+class _Candidate:
+    """A box, xyxy float32 [4] pixels, and the mask that the labeler made of it."""
+
+    box: NDArray[np.float32]
+    mask: RLE
+    score: float
+
+    def obeys(self, points: Sequence[Point]) -> int:
+        return sum(_obeys(self.mask, point) for point in points)
+
+
+def _found(
     opened: Opened,
     vocabulary: Vocabulary,
-    first: Point,
     points: Sequence[Point],
     name: str,
     *,
     height: int,
     width: int,
-) -> tuple[tuple[float, float, float, float], RLE | None, float]:
-    """The box, its mask and score: most points obeyed, then the best score."""
-    boxes = candidates(first, height=height, width=width)
-    found = opened.masks(Boxes(boxes, (name,) * len(boxes)), vocabulary)
-    best = (-1.0, 0)
-    for row, (mask, score) in enumerate(zip(found.masks, found.scores.tolist(), strict=True)):
-        obeyed = sum(mask is not None and _obeys(mask, point) for point in points)
-        best = max(best, (obeyed + score, row), key=lambda pair: pair[0])
-    row = best[1]
-    x0, y0, x1, y1 = (float(v) for v in boxes[row])
-    return (x0, y0, x1, y1), found.masks[row], float(found.scores[row])
+) -> _Candidate | None:
+    """The box and mask that fit best; None where the labeler finds nothing anywhere."""
+
+    def ask(boxes: NDArray[np.float32]) -> list[_Candidate]:
+        limit = np.array([width, height, width, height], np.float32)
+        cut = np.clip(boxes, 0, limit)
+        found = opened.masks(Boxes(cut, (name,) * len(cut)), vocabulary)
+        rows = zip(cut, found.masks, found.scores.tolist(), strict=True)
+        return [_Candidate(box, mask, score) for box, mask, score in rows if mask is not None]
+
+    first = next(point for point in points if point.positive)
+    tried = ask(candidates(first, height=height, width=width))
+    if not tried:
+        return None
+    most = max(one.obeys(points) for one in tried)
+    tried = [one for one in tried if one.obeys(points) == most]
+    trust = _agreement([one.mask for one in tried])
+    best = max(
+        zip(tried, trust, strict=True),
+        key=lambda pair: pair[0].score * pair[1] * float(np.prod(pair[0].box[2:] - pair[0].box[:2])) ** _LARGER,
+    )[0]
+    for _ in range(_FITTINGS):
+        tight = box_xyxy(best.mask)
+        grow = np.tile(tight[2:] - tight[:2], 2) * np.array([-1, -1, 1, 1], np.float32)
+        around = ask(np.stack([tight + margin * grow for margin in _MARGINS]).astype(np.float32))
+        best = max([best, *around], key=lambda one: (one.obeys(points), one.score))
+    return best
+
+
+def _agreement(masks: Sequence[RLE]) -> list[float]:
+    """For each mask its mean IoU with those that are most like it; 1 where it is the only one."""
+    if len(masks) == 1:
+        return [1.0]
+    table = coco_mask.iou(list(masks), list(masks), [0] * len(masks))
+    np.fill_diagonal(table, -1.0)
+    near = np.sort(table, axis=1)[:, 1:][:, -_ALIKE:]
+    return [float(row.mean()) for row in near]
 
 
 def _obeys(mask: RLE, point: Point) -> bool:
@@ -122,15 +172,27 @@ def _obeyed(mask: RLE | None, points: Sequence[Point]) -> RLE | None:
 
 
 def candidates(point: Point, *, height: int, width: int) -> NDArray[np.float32]:
-    """Boxes around a point, xyxy float32 [N, 4] pixels, cut to the photo."""
-    shorter = min(height, width)
-    boxes = []
-    for size in SIZES:
-        for aspect in ASPECTS:
-            w, h = size * shorter * min(aspect, 1.0), size * shorter / max(aspect, 1.0)
-            boxes.append([point.x - w / 2, point.y - h / 2, point.x + w / 2, point.y + h / 2])
-    limit = np.array([width, height, width, height], np.float32)
-    return np.clip(np.array(boxes, np.float32), 0, limit)
+    """Boxes around a point, xyxy float32 [N, 4] pixels; they may reach beyond the photo."""
+    sides = [
+        (size * min(height, width) * math.sqrt(aspect), size * min(height, width) / math.sqrt(aspect))
+        for size in SIZES
+        for aspect in ASPECTS
+    ]
+    half = np.array(sides, np.float32) / 2
+    centre = np.array([point.x, point.y], np.float32)
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def _box(
+    best: _Candidate | None, points: Sequence[Point], *, height: int, width: int
+) -> tuple[float, float, float, float]:
+    """Where corrections look: the box of the mask so far, or a middling one around the first positive point."""
+    if best is not None:
+        x0, y0, x1, y1 = (float(v) for v in best.box)
+        return x0, y0, x1, y1
+    first = next(point for point in points if point.positive)
+    half = 0.25 * min(height, width)
+    return first.x - half, first.y - half, first.x + half, first.y + half
 
 
 def _nothing(name: str, reason: str) -> Instances:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.convert_boxes import add_labeler_arguments, count
 from app.cli.label_studio_convert import add_export_arguments, add_import_arguments, run_export, run_import
-from app.cli.label_studio_push import add_push_arguments, run_push
+from app.cli.label_studio_push import KEY_VARIABLES, URL_VARIABLES, add_push_arguments, first_of, run_push
 from app.cli.ui import port_number
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from labelers.protocol import Labeler
 
 DEFAULT_PORT = 9090
-URL_VARIABLES = ("LABEL_STUDIO_URL", "LABEL_STUDIO_HOST")
-KEY_VARIABLES = ("LABEL_STUDIO_API_KEY", "LABEL_STUDIO_ACCESS_TOKEN")
 AUTH_VARIABLES = (
     ("BASIC_AUTH_USER", "BASIC_AUTH_PASS"),
     ("ML_SERVER_BASIC_AUTH_USER", "ML_SERVER_BASIC_AUTH_PASS"),
@@ -43,7 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log-format", choices=("text", "json"), help="default: text on a terminal, else one JSON object a line"
     )
     photos = parser.add_argument_group("photos")
-    add_place_argument(photos)
+    photos.add_argument(
+        "--label-studio",
+        metavar="URL",
+        help=f"address of Label Studio (default: {URL_VARIABLES[0]}, or as it says itself)",
+    )
     photos.add_argument(
         "--allow-host",
         action="append",
@@ -64,15 +66,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_push_arguments(commands.add_parser("push", help="pre-annotate a whole project through the API", **form))
     add_import_arguments(commands.add_parser("import", help="Label Studio JSON -> COCO", **form))
     add_export_arguments(commands.add_parser("export", help="COCO -> Label Studio JSON", **form))
-
-
-def add_place_argument(group: Any) -> None:
-    """Where Label Studio is; shared with ``push``."""
-    group.add_argument(
-        "--label-studio",
-        metavar="URL",
-        help=f"address of Label Studio (default: {URL_VARIABLES[0]}, or as it says itself)",
-    )
 
 
 def add_answer_arguments(parser: argparse.ArgumentParser) -> None:
@@ -210,11 +203,6 @@ def settings_of(args: argparse.Namespace) -> BackendSettings:
         model_name=args.model if args.labeler == "conditioned" else args.labeler,
         predict_new_tasks=args.predict_new_tasks,
     )
-
-
-def first_of(variables: tuple[str, ...]) -> str | None:
-    """The first of these environment variables that is set."""
-    return next((value for name in variables if (value := os.environ.get(name, "").strip())), None)
 
 
 def basic_auth() -> tuple[str, str] | None:

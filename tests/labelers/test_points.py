@@ -74,13 +74,12 @@ def test_points_outside(at: tuple[float, float]) -> None:
         ask(Point(*at))
 
 
-def test_boxes_stay_in_the_photo() -> None:
-    boxes = candidates(Point(1, 1), height=HEIGHT, width=WIDTH)
-    assert (boxes >= 0).all()
-    assert (boxes[:, 2] <= WIDTH).all()
-    assert (boxes[:, 3] <= HEIGHT).all()
-    assert (boxes[:, 2] > boxes[:, 0]).all()
-    assert (boxes[:, 3] > boxes[:, 1]).all()
+def test_boxes_are_tried_around_the_point() -> None:
+    boxes = candidates(Point(40, 30), height=HEIGHT, width=WIDTH)
+    assert np.allclose((boxes[:, :2] + boxes[:, 2:]) / 2, [40, 30])
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    assert areas.min() < 0.02 * HEIGHT**2
+    assert areas.max() > 0.8 * HEIGHT**2
 
 
 def test_on_a_real_photo_with_a_labeler_that_looks_at_it() -> None:
