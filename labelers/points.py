@@ -72,7 +72,8 @@ def mask_from_points(
             )
     if not any(point.positive for point in points):
         return _nothing(name, "only points that don't belong to it; click on the object first")
-    best = _found(opened, vocabulary, points, name, height=height, width=width)
+    first = next(point for point in points if point.positive)
+    best = _found(opened, vocabulary, first, name, height=height, width=width)
     mask, score = (best.mask, best.score) if best is not None else (None, 0.0)
     box = _box(best, points, height=height, width=width)
     for point in points:
@@ -104,20 +105,20 @@ class _Candidate:
     mask: RLE
     score: float
 
-    def obeys(self, points: Sequence[Point]) -> int:
-        return sum(_obeys(self.mask, point) for point in points)
-
 
 def _found(
     opened: Opened,
     vocabulary: Vocabulary,
-    points: Sequence[Point],
+    first: Point,
     name: str,
     *,
     height: int,
     width: int,
 ) -> _Candidate | None:
-    """The box and mask that fit best; None where the labeler finds nothing anywhere."""
+    """The box and mask that fit best; None where the labeler finds nothing anywhere.
+
+    Later points don't take part: choosing anew with each of them gave worse masks than correcting the first choice.
+    """
 
     def ask(boxes: NDArray[np.float32]) -> list[_Candidate]:
         limit = np.array([width, height, width, height], np.float32)
@@ -126,12 +127,10 @@ def _found(
         rows = zip(cut, found.masks, found.scores.tolist(), strict=True)
         return [_Candidate(box, mask, score) for box, mask, score in rows if mask is not None]
 
-    first = next(point for point in points if point.positive)
     tried = ask(candidates(first, height=height, width=width))
     if not tried:
         return None
-    most = max(one.obeys(points) for one in tried)
-    tried = [one for one in tried if one.obeys(points) == most]
+    tried = [one for one in tried if _obeys(one.mask, first)] or tried
     trust = _agreement([one.mask for one in tried])
     best = max(
         zip(tried, trust, strict=True),
@@ -141,7 +140,7 @@ def _found(
         tight = box_xyxy(best.mask)
         grow = np.tile(tight[2:] - tight[:2], 2) * np.array([-1, -1, 1, 1], np.float32)
         around = ask(np.stack([tight + margin * grow for margin in _MARGINS]).astype(np.float32))
-        best = max([best, *around], key=lambda one: (one.obeys(points), one.score))
+        best = max([best, *around], key=lambda one: (_obeys(one.mask, first), one.score))
     return best
 
 

@@ -57,6 +57,15 @@ COMMANDS = {
   openseed-label ui dataset.openseed.db --annotator ana
   OPENSEED_LABEL_PASSWORD=... openseed-label ui --database postgresql+psycopg://label@db/label --host 0.0.0.0""",
     ),
+    "label-studio": Command(
+        "app.cli.label_studio",
+        "ML backend for Label Studio, and its JSON from and to COCO",
+        """\
+  openseed-label label-studio --port 9090
+  openseed-label label-studio push --project 7 --label-studio http://localhost:8080
+  openseed-label label-studio export dataset.json --url-prefix https://photos.example/
+  openseed-label label-studio import project-7.json --base dataset.json -o corrected.json""",
+    ),
     "evaluate": Command(
         "app.cli.evaluate",
         "measure masks made from boxes against true masks",
@@ -94,6 +103,9 @@ COMMANDS = {
 # Errors that are the user's to fix. By name, because importing their modules just to name them would be slow.
 USER_ERRORS = (
     ("app.errors", "UsageError"),
+    ("app.label_studio.client", "LabelStudioError"),
+    ("app.label_studio.config", "ConfigError"),
+    ("app.serving.loading", "ModelFailed"),
     ("app.store.errors", "StoreError"),
     ("app.training.settings", "SettingsError"),
     ("app.ui.passwords", "PasswordError"),
