@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
-from app.store.errors import Busy, StoreError
+from app.store.errors import Busy, StoreError, Unavailable
 
 VERSION_TABLE = "openseed_label_version"
 """Where Alembic notes the version. The name tells our databases from everybody else's."""
@@ -30,6 +30,8 @@ _POSTGRES_OPTIONS = f"-c lock_timeout={_WAIT_SECONDS:.0f}s"
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _MIGRATION_LOCK = 0x6F736C6D  # any number that other users of a PostgreSQL server are unlikely to take
 _TRY_AGAIN = ("40001", "40P01", "55P03")  # serialization failure, deadlock, lock not available
+_SQLITE_OUTAGES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+_POSTGRES_OUTAGES = ("08", "53", "57", "58")  # connection, no disk or memory, shut down by hand, input and output
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Database:
 
         Raises:
             Busy: the database stayed locked, or broke off to resolve a deadlock.
-            StoreError: it can't be written (disk full, no right, connection lost).
+            Unavailable: it can't be written now (disk full, no right, connection lost).
         """
         with self._session(self.engine.execution_options(**_SQLITE_WRITING)) as session:
             yield session
@@ -95,8 +97,9 @@ def open_database(url_or_path: str | Path, *, create: bool = True) -> Database:
         create: make the SQLite file, or fill the empty PostgreSQL database, where there is nothing yet.
 
     Raises:
-        StoreError: the URL can't be read, the database can't be reached, belongs to another program or was made by a
-            newer version of this one.
+        StoreError: the URL can't be read, the database belongs to another program or was made by a newer version of
+            this one.
+        Unavailable: the database can't be reached.
         Busy: another process held it locked for half a minute.
     """
     url = _url_of(url_or_path)
@@ -261,4 +264,16 @@ def _explained(error: DBAPIError, shown: str, *, password: str | None = None) ->
         reason = reason.replace(str(password), "***")
     if "locked" in reason or getattr(error.orig, "sqlstate", None) in _TRY_AGAIN:
         return Busy(f"{shown}: others keep the database locked ({reason}); try again")
+    if _is_outage(error):
+        return Unavailable(f"{shown}: the database can't be used now ({reason}); see to its disk or its server")
     return StoreError(f"{shown}: the database refused ({reason})")
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Is it the database's state that is to blame, and not what it was asked?"""
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_OUTAGES  # the low byte is the kind
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:  # no answer at all
+        return isinstance(error, OperationalError | InterfaceError)
+    return state[:2] in _POSTGRES_OUTAGES

@@ -21,6 +21,13 @@ class Busy(StoreError):
     """The database was locked by others for too long, or broke off to resolve a deadlock. Trying again helps."""
 
 
+class Unavailable(StoreError):
+    """The database can't be reached or written now: the disk is full, the connection is lost. Trying again later helps.
+
+    Where the connection broke at the end of an act, it may have been stored all the same.
+    """
+
+
 class Conflict(StoreError):
     """Somebody else changed the annotation first.
 

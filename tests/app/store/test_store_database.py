@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from outage import outage
 from sample_project import image_ids, sample_project
 from sqlalchemy import text
 
 from app.store.acts import Create, commit
 from app.store.database import VERSION_TABLE, Database, is_database_file, is_database_url, open_database
-from app.store.errors import StoreError
+from app.store.errors import StoreError, Unavailable
 from app.store.schema import Base, ProjectRow
 
 
@@ -90,6 +91,19 @@ def test_reading_sees_one_moment(database: Database) -> None:
         assert session.scalar(count) == before == 0
     with database.reading() as session:
         assert session.scalar(count) == 1
+
+
+def test_an_outage_is_told_from_a_refusal_and_ends(database: Database) -> None:
+    def add(name: str) -> None:
+        with database.writing() as session:
+            session.add(ProjectRow(name=name, images_root="/photos", created_at=0.0))
+
+    add("before")
+    with outage(database), pytest.raises(Unavailable, match="see to its disk or its server"):
+        add("meanwhile")
+    add("after")
+    with database.reading() as session:
+        assert list(session.scalars(text("SELECT name FROM projects ORDER BY id"))) == ["before", "after"]
 
 
 def test_sqlite_keeps_what_was_committed(migrated_sqlite: Path) -> None:
