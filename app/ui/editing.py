@@ -86,7 +86,7 @@ def decoded_if_possible(
         return decoded(here, image_id, box, category_id), None
     except (NoMask, NotReady, ModelFailed, PhotoError) as error:
         _log.info("no mask for a box on photo %d: %s", image_id, error)
-        return {}, told(error, here.project.images_root)
+        return {}, told(error, here.project)
 
 
 def edited(record: AnnotationRecord, mask: RLE | None) -> dict[str, Any]:

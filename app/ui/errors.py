@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.serving.loading import ModelFailed, NotReady
-from app.store.errors import Busy, Conflict, Leased, NotFound, StoreError
+from app.store.errors import Busy, Conflict, Leased, NotFound, StoreError, Unavailable
+from app.store.projects import Project
 from app.ui.answers import annotation_json
 from labelers.photos import MissingPhoto, PhotoError
 
@@ -54,12 +54,12 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(NotFound)
     @app.exception_handler(MissingPhoto)
     def not_found(request: Request, error: Exception) -> Response:
-        return error_response(404, "not_found", told(error, request.app.state.server.project.images_root))
+        return error_response(404, "not_found", told(error, request.app.state.server.project))
 
     @app.exception_handler(StoreError)
     @app.exception_handler(PhotoError)
     def invalid(request: Request, error: Exception) -> Response:
-        return error_response(422, "invalid", told(error, request.app.state.server.project.images_root))
+        return error_response(422, "invalid", told(error, request.app.state.server.project))
 
     @app.exception_handler(RequestValidationError)
     def unfit(_: Request, error: RequestValidationError) -> Response:
@@ -67,8 +67,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Busy)
     @app.exception_handler(NotReady)
-    def busy(_: Request, error: Exception) -> Response:
-        return error_response(503, "busy", str(error), retry_after=2)
+    def busy(request: Request, error: Exception) -> Response:
+        return error_response(503, "busy", told(error, request.app.state.server.project), retry_after=2)
+
+    @app.exception_handler(Unavailable)
+    def unavailable(request: Request, error: Unavailable) -> Response:
+        _log.error("%s", error)
+        return error_response(503, "storage", told(error, request.app.state.server.project), retry_after=5)
 
     @app.exception_handler(ModelFailed)
     def model_failed(_: Request, error: ModelFailed) -> Response:
@@ -79,9 +84,11 @@ def install(app: FastAPI) -> None:
         return error_response(error.status_code, _KINDS.get(error.status_code, "invalid"), str(error.detail))
 
 
-def told(error: Exception, images_root: Path) -> str:
-    """The message without the server's own folder of photos, which is nobody's business."""
-    return str(error).replace(f"{images_root}{os.sep}", "").replace(str(images_root), "the folder of photos")
+def told(error: Exception, project: Project) -> str:
+    """The message without the server's own folders and addresses, which are nobody's business."""
+    root, place = str(project.images_root), project.database.url
+    text = str(error).replace(f"{place}: ", "").replace(place, "the project's database")
+    return text.replace(f"{root}{os.sep}", "").replace(root, "the folder of photos")
 
 
 def _sentence(problem: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from app.store.coco_import import merge_coco
 from app.store.errors import StoreError
 from app.store.progress import Progress, progress
 from app.store.projects import Project, add_category, categories, set_colour, set_synonyms
-from app.store.records import PENDING, State
+from app.store.records import PENDING, CategoryRecord, State
+from app.ui.errors import told
 from exporters.coco import CocoError
 
 EXPORTED = [state.value for state in State if state is not State.REJECTED]
@@ -44,7 +46,7 @@ def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
             datatype=["number", "str", "str", "str"],
             static_columns=[0, 1],
             interactive=True,
-            column_widths=["70px", "30%", "110px", "auto"],
+            column_widths=["8%", "30%", "12%", "50%"],
             show_label=False,
             max_height=320,
             elem_id="os-classes",
@@ -76,18 +78,18 @@ def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
     export.click(None, [states, provenance], None, js=DOWNLOAD)
 
     def add_class(text: str, request: gr.Request) -> tuple[Any, ...]:
-        with _Told():
+        with _Told(project):
             add_category(project, text.strip(), actor=_actor(request))
         return ("", *show())
 
     def save_table(rows: Any) -> tuple[Any, ...]:
-        with _Told():
+        with _Told(project):
             changed = save_classes(project, rows.values.tolist())
         gr.Info(f"{changed} changed." if changed else "Nothing to change.")
         return show()
 
     def import_upload(file: str) -> tuple[Any, ...]:
-        with _Told():
+        with _Told(project):
             text = import_file(project, Path(file))
         return (None, text, *show())
 
@@ -105,20 +107,30 @@ def save_classes(project: Project, rows: list[list[Any]]) -> int:
     Raises:
         StoreError: no such class, not a colour, too many words.
     """
-    known = {category.id: category for category in categories(project)}
+    known: dict[int | None, CategoryRecord] = {category.id: category for category in categories(project)}
     changed = 0
     for row in rows:
-        category_id, colour, text = int(row[0]), str(row[2]).strip().lower(), str(row[3] or "")
+        colour, text = str(row[2]).strip().lower(), str(row[3] or "")
         words = tuple(word.strip() for word in text.split("|") if word.strip())
-        category = known.get(category_id)
+        category = known.get(_id_of(row[0]))
         if category is None:
-            raise StoreError(f"there is no class {category_id} in this project; load its classes anew")
+            raise StoreError(f"there is no class with the id {str(row[0])[:20]!r}; new ones are added below the table")
+        category_id = category.id
         if colour != category.colour:
             set_colour(project, category_id, colour)
         if words != category.synonyms:
             set_synonyms(project, category_id, words)
         changed += colour != category.colour or words != category.synonyms
     return changed
+
+
+def _id_of(cell: Any) -> int | None:
+    """A row that was added to the table has no id, and makes floats of the others."""
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number.is_integer() else None
 
 
 def import_file(project: Project, file: Path) -> str:
@@ -177,12 +189,15 @@ def _actor(request: gr.Request) -> str:
     return str(request.username)
 
 
+@dataclass(frozen=True)
 class _Told:
     """What the store refuses becomes a message on the page."""
+
+    project: Project
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, StoreError | CocoError):
-            raise gr.Error(escape(str(error)), print_exception=False) from error
+            raise gr.Error(escape(told(error, self.project)), print_exception=False) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +292,17 @@ def test_the_photo_file_must_be_the_one_of_the_import(ana: Browser, project: Pro
     gone = problem(ana.post("/api/annotations/1/decode", json={"version": 1}), 404, "not_found")
     assert str(project.images_root) not in error["message"] + gone["message"]
     assert "photo1.png" in gone["message"]
+
+
+def test_a_full_disk_is_no_fault_of_the_act_and_names_no_folder(ana: Browser, project: Project) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        answer = ana.patch("/api/annotations/1", json={"version": 1, "state": "rejected"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    error = problem(answer, 503, "storage")
+    assert "can't be used now" in error["message"]
+    assert str(project.images_root) not in error["message"]
+    assert Path(project.database.url).name not in error["message"]
+    assert ana.patch("/api/annotations/1", json={"version": 1, "state": "rejected"}).status_code == 200
