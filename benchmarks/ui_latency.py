@@ -73,14 +73,14 @@ def measure(page: Any, *, boxes: int, seed: int) -> list[float]:
         start, end = (page.evaluate(f"(at) => {PAGE}.toClient(at)", [x, y]) for x, y in ((x0, y0), (x1, y1)))
         if min(end[0] - start[0], end[1] - start[1]) < SMALLEST_DRAG:
             continue  # nobody draws a box this small without zooming in
-        before = page.evaluate(f"() => [{PAGE}.annotations.length, {PAGE}.lastMaskMs]")
+        before = page.evaluate(f"() => [{PAGE}.annotations.length, {PAGE}.masksTimed]")
         page.keyboard.press("b")
         page.mouse.move(*start)
         page.mouse.down()
         page.mouse.move(*end, steps=4)
         page.mouse.up()
         page.wait_for_function(
-            f"([n, ms]) => {PAGE}.annotations.length > n && !{PAGE}.busy && {PAGE}.lastMaskMs !== ms", arg=before
+            f"([n, timed]) => {PAGE}.annotations.length > n && !{PAGE}.busy && {PAGE}.masksTimed > timed", arg=before
         )
         found.append(float(page.evaluate(f"() => {PAGE}.lastMaskMs")))
         page.keyboard.press("Escape")

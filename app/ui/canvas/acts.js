@@ -42,14 +42,18 @@ export function createActs(app) {
 
   /**
    * @param {Annotation | null} annotation
-   * @param {(attempt: number) => Promise<any>} send
+   * @param {(lost: number) => Promise<any>} send
    * @param {{since?: number}} [options] `since`: when the hand let go, to measure how long the mask took
    * @returns {Promise<Annotation[] | null>} null where the server refused
    */
   async function act(annotation, send, { since } = {}) {
     app.before.forget();
     try {
-      const answer = await outbox.add((attempt) => send(attempt).catch((error) => settled(error, annotation, attempt)));
+      const answer = await outbox.add(async (lost) => {
+        const found = await send(lost).catch((error) => settled(error, annotation, lost));
+        if (lost > 0) await app.navigate.reread(); // the lost answer may have told of more than this one does
+        return found;
+      });
       const changed = answer.annotations ?? [answer.annotation];
       upsert(changed);
       // The act was stored, but no mask could be made: the server says why.
@@ -65,12 +69,13 @@ export function createActs(app) {
 
   /**
    * After a lost answer the act may have been stored all the same: then the annotation is one version further, by us.
-   * @param {unknown} error @param {Annotation | null} annotation @param {number} attempt
+   * @param {unknown} error @param {Annotation | null} annotation null for several @param {number} lost answers
    */
-  function settled(error, annotation, attempt) {
+  function settled(error, annotation, lost) {
     const theirs = error instanceof ApiError ? error.detail.theirs : null;
-    const isOurs = theirs && annotation && theirs.author === state.get().session?.user && theirs.version === versionOf(annotation) + 1;
-    if (attempt > 0 && isOurs) return { annotation: theirs };
+    const known = theirs && (annotation ?? find(theirs.id));
+    const isOurs = known && theirs.author === state.get().session?.user && theirs.version === versionOf(known) + 1;
+    if (lost > 0 && isOurs) return { annotation: theirs };
     throw error;
   }
 
@@ -112,8 +117,8 @@ export function createActs(app) {
       app.select(provisional.id);
       const changed = await act(
         null,
-        async (attempt) => {
-          const found = attempt > 0 ? await arrived(provisional, image.id) : null;
+        async (lost) => {
+          const found = lost > 0 ? await arrived(provisional, image.id) : null;
           const answer = found ?? (await api.post(`images/${image.id}/annotations`, { box, category_id: provisional.category_id, decode: true }));
           names.set(provisional.id, answer.annotation.id);
           // The same place in the list and the same selection, under the server's name.
@@ -169,11 +174,7 @@ export function createActs(app) {
       act(annotation, one(annotation, 'stroke', { points, radius, erase }), { since }),
 
     /** @param {Annotation} annotation */
-    async split(annotation) {
-      const changed = await act(annotation, one(annotation, 'split'));
-      if (changed && changed.length < 2) app.toast('This mask is in one piece.');
-      return changed;
-    },
+    split: (annotation) => act(annotation, one(annotation, 'split')),
 
     /** @param {Annotation} annotation */
     fillHoles: (annotation) => act(annotation, one(annotation, 'fill')),

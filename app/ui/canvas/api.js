@@ -14,7 +14,7 @@ export class ApiError extends Error {
 
 /** Worth sending again unchanged: the act may not have arrived. @param {unknown} error */
 export function isPassing(error) {
-  return error instanceof ApiError && ['offline', 'busy', 'unauthorised'].includes(error.kind);
+  return error instanceof ApiError && ['offline', 'busy', 'storage', 'unauthorised'].includes(error.kind);
 }
 
 export function createApi() {

@@ -25,7 +25,7 @@ import { createStage } from './view/stage.js';
 import { createViewport } from './view/viewport.js';
 
 const NO_CLASS = '#9aa0a6';
-const REMEMBERED = /** @type {const} */ (['order', 'filterCategory', 'states', 'opacity', 'brushRadius', 'activeCategory', 'boxesShown']);
+const REMEMBERED = /** @type {const} */ (['order', 'filterCategory', 'states', 'includeDone', 'opacity', 'brushRadius', 'activeCategory', 'boxesShown']);
 
 /**
  * @typedef {import('./view/pointer.js').Pointer} Pointer
@@ -74,12 +74,14 @@ export function createApp(root) {
     order: String(kept.order ?? 'quality'),
     filterCategory: /** @type {number | null} */ (kept.filterCategory ?? null),
     states: /** @type {string[]} */ (kept.states ?? ['proposed', 'needs work']),
+    includeDone: kept.includeDone === true,
     loading: false,
     finished: false,
-    sync: /** @type {'saved' | 'saving' | 'offline' | 'busy' | 'unauthorised'} */ ('saved'),
+    sync: /** @type {'saved' | 'saving' | 'offline' | 'busy' | 'storage' | 'unauthorised'} */ ('saved'),
     unsaved: 0,
     pointer: /** @type {Pointer | null} */ (null),
     maskMs: /** @type {number | null} */ (null),
+    masksTimed: 0,
   });
 
   const api = createApi();
@@ -137,7 +139,7 @@ export function createApp(root) {
     classColour: (/** @type {number | null} */ id) => app.categoryOf(id)?.colour ?? NO_CLASS,
     colourOf: (/** @type {import('./types.js').Annotation} */ annotation) => app.classColour(annotation.category_id),
     nameOf: (/** @type {import('./types.js').Annotation} */ annotation) => app.categoryOf(annotation.category_id)?.name ?? 'no class',
-    measure: (/** @type {number} */ ms) => state.set({ maskMs: ms }),
+    measure: (/** @type {number} */ ms) => state.set({ maskMs: ms, masksTimed: state.get().masksTimed + 1 }),
   };
 
   function setTool(/** @type {string} */ id) {

@@ -114,6 +114,10 @@ function expose(app) {
       get lastMaskMs() {
         return state.get().maskMs;
       },
+      /** How often it was measured: two masks may well take equally long. */
+      get masksTimed() {
+        return state.get().masksTimed;
+      },
       get busy() {
         return state.get().loading || app.outbox.waiting() > 0 || (state.get().image !== null && !state.get().photo && !state.get().photoProblem);
       },

@@ -91,8 +91,8 @@ export function createNavigate(app) {
 
   /** How this window goes through the photos. */
   function wish() {
-    const { order, filterCategory, states } = state.get();
-    return { order, states, ...(filterCategory === null ? {} : { category_id: filterCategory }) };
+    const { order, filterCategory, states, includeDone } = state.get();
+    return { order, states, include_done: includeDone, ...(filterCategory === null ? {} : { category_id: filterCategory }) };
   }
 
   /** Open this very photo; the one on screen is free for others again. */

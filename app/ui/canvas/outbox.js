@@ -9,13 +9,14 @@ import { ApiError, isPassing } from './api.js';
 
 const FIRST_WAIT_MS = 700;
 const LONGEST_WAIT_MS = 8_000;
+const MAYBE_STORED = ['offline', 'storage']; // the others were refused before anything was done
 
 /**
- * @param {{onStatus: (status: 'saved' | 'saving' | 'offline' | 'busy' | 'unauthorised', waiting: number) => void,
+ * @param {{onStatus: (status: 'saved' | 'saving' | 'offline' | 'busy' | 'storage' | 'unauthorised', waiting: number) => void,
  *          reconnect: () => Promise<unknown>}} hooks `reconnect` renews the session after a sign-in elsewhere
  */
 export function createOutbox({ onStatus, reconnect }) {
-  /** @type {{send: (attempt: number) => Promise<any>, resolve: (value: any) => void, reject: (error: unknown) => void}[]} */
+  /** @type {{send: (lost: number) => Promise<any>, resolve: (value: any) => void, reject: (error: unknown) => void}[]} */
   const queue = [];
   /** @type {(() => void)[]} */
   let idlers = [];
@@ -39,15 +40,17 @@ export function createOutbox({ onStatus, reconnect }) {
     waiting.forEach((resolve) => resolve());
   }
 
-  /** @param {(attempt: number) => Promise<any>} send */
+  /** @param {(lost: number) => Promise<any>} send */
   async function persist(send) {
+    let lost = 0;
     for (let attempt = 0; ; attempt += 1) {
       try {
         if (attempt === 0) onStatus('saving', queue.length);
-        return await send(attempt);
+        return await send(lost);
       } catch (error) {
         if (!isPassing(error)) throw error;
         const { kind } = /** @type {ApiError} */ (error);
+        if (MAYBE_STORED.includes(kind)) lost += 1;
         onStatus(/** @type {any} */ (kind), queue.length);
         await pause(Math.min(FIRST_WAIT_MS * 1.6 ** attempt, LONGEST_WAIT_MS));
         if (kind === 'unauthorised') await reconnect().catch(() => null);
@@ -62,7 +65,8 @@ export function createOutbox({ onStatus, reconnect }) {
   return {
     /**
      * @template T
-     * @param {(attempt: number) => Promise<T>} send called again with a higher number if the answer did not arrive
+     * @param {(lost: number) => Promise<T>} send called again until it is answered, with the number of answers that got
+     *   lost so far: where there is one, the act may have been stored already
      * @returns {Promise<T>}
      */
     add(send) {

@@ -6,7 +6,8 @@ const TEXTS = {
   saved: ['Saved', 'Everything is stored on the server.'],
   saving: ['Saving…', 'On its way to the server.'],
   offline: ['Offline', 'The server can’t be reached. Nothing is lost: it is sent again until it arrives. Keep this page open.'],
-  busy: ['Waiting for the model', 'The model is being loaded; the mask comes by itself.'],
+  busy: ['Waiting', 'The server is busy, or the model is still being loaded. It goes on by itself.'],
+  storage: ['Not stored', 'The server can’t write its database; is its disk full? Nothing is lost: it is sent again until it is stored. Keep this page open.'],
   unauthorised: ['Signed out', 'Sign in again in another tab of this browser; then this page goes on by itself. Keep it open.'],
 };
 
@@ -35,7 +36,7 @@ export function createSync(app) {
       element.dataset.state = 'saving';
       timer = setTimeout(draw, PATIENCE_MS);
     } else draw();
-    if ((sync === 'offline' || sync === 'unauthorised') && sync !== shown) app.toast(TEXTS[sync][1], { kind: 'error', seconds: 10 });
+    if (['offline', 'storage', 'unauthorised'].includes(sync) && sync !== shown) app.toast(TEXTS[sync][1], { kind: 'error', seconds: 10 });
     shown = sync;
   });
   return element;

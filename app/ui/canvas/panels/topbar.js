@@ -7,11 +7,12 @@ import { createSync } from './sync.js';
 import { cycleTheme } from './theme.js';
 
 const ORDERS = { quality: 'Worst first', class: 'By class', file: 'File order', random: 'Random' };
-const WORK = /** @type {const} */ ([
-  ['To do', ['proposed', 'needs work']],
-  ['New only', ['proposed']],
-  ['Needs work', ['needs work']],
-]);
+const WORK = [
+  { text: 'To do', states: ['proposed', 'needs work'], includeDone: false },
+  { text: 'New only', states: ['proposed'], includeDone: false },
+  { text: 'Needs work', states: ['needs work'], includeDone: false },
+  { text: 'All photos', states: ['proposed', 'needs work'], includeDone: true }, // to look at what was decided
+];
 
 /** @param {import('../app.js').App} app */
 export function createTopbar(app) {
@@ -37,8 +38,15 @@ export function createTopbar(app) {
   });
   const work = h(
     'select',
-    { 'aria-label': 'Which annotations are work', 'data-testid': 'work', onchange: () => choose({ states: [...WORK[Number(work.value)][1]] }) },
-    ...WORK.map(([text], at) => h('option', { value: String(at) }, text)),
+    {
+      'aria-label': 'Which photos: those with work, or all',
+      'data-testid': 'work',
+      onchange: () => {
+        const { states, includeDone } = WORK[Number(work.value)];
+        choose({ states, includeDone });
+      },
+    },
+    ...WORK.map(({ text }, at) => h('option', { value: String(at) }, text)),
   );
   const bar = h('div', { class: 'os-progress-fill' });
   const count = h('span', { class: 'os-progress-text', 'data-testid': 'progress' });
@@ -59,12 +67,13 @@ export function createTopbar(app) {
     if (image) name.setAttribute('aria-label', `Photo ${image.file_name}, ${image.position + 1} of ${project?.images ?? '?'}. Go to another one.`);
     done.setAttribute('aria-pressed', String(Boolean(image?.reviewed)));
   });
-  state.on(['categories', 'filterCategory', 'order', 'states'], () => {
-    const { categories, filterCategory, order: now, states } = state.get();
+  state.on(['categories', 'filterCategory', 'order', 'states', 'includeDone'], () => {
+    const { categories, filterCategory, order: now, states, includeDone } = state.get();
     fill(filter, h('option', { value: '' }, 'All classes'), ...categories.map((one) => h('option', { value: String(one.id) }, one.name)));
     filter.value = filterCategory === null ? '' : String(filterCategory);
     order.value = now;
-    work.value = String(Math.max(0, WORK.findIndex(([, some]) => some.join() === states.join())));
+    const chosen = WORK.findIndex((one) => one.states.join() === states.join() && one.includeDone === includeDone);
+    work.value = String(Math.max(0, chosen));
   });
   state.on(['progress'], () => {
     const found = state.get().progress;

@@ -202,8 +202,11 @@ function dashes(annotation) {
   return annotation.state === 'proposed' ? [6, 4] : [];
 }
 
-/** Black or white, whichever can be read. @param {string} colour '#rrggbb' */
+/** Black or white, whichever stands out more (contrast as WCAG 2 counts it). @param {string} colour '#rrggbb' */
 export function inkOn(colour) {
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  return 0.299 * red + 0.587 * green + 0.114 * blue > 140 ? '#111111' : '#ffffff';
+  const [red, green, blue] = [1, 3, 5].map((at) => {
+    const part = parseInt(colour.slice(at, at + 2), 16) / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.19 ? '#111111' : '#ffffff';
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,83 @@ def test_a_box_whose_answer_got_lost_is_not_made_twice(server: Server, visit: Ca
     canvas.page.reload()
     canvas.wait()
     assert len(canvas.annotations) == count + 1
+
+
+def test_masks_whose_answer_got_lost_are_shown_all_the_same(server: Server, visit: Callable[..., Canvas]) -> None:
+    canvas = visit(server)
+    canvas.go_to("hopper-rotated.jpg")
+    lost = []
+
+    def lose_first_answer(route: Any) -> None:
+        if lost:
+            route.continue_()
+            return
+        lost.append(route.fetch().status)
+        route.abort()
+
+    assert not any(one["mask"] for one in canvas.annotations)
+    canvas.page.route("**/api/images/*/convert", lose_first_answer)
+    canvas.press("Shift+m")
+    assert lost == [200]
+    assert all(one["mask"] for one in canvas.annotations)
+
+    lost.clear()
+    canvas.page.route("**/api/annotations/batch", lose_first_answer)
+    canvas.press("Shift+a")
+    canvas.go_to("hopper-rotated.jpg")
+    assert lost == [200]
+    assert [one["state"] for one in canvas.annotations] == ["accepted"] * 3
+    assert canvas.page.get_by_text("was not saved").count() == 0
+    canvas.press("Control+z", "Control+z")  # two acts, none of them twice
+    assert not any(one["mask"] for one in canvas.annotations)
+
+
+def test_an_act_waits_on_the_page_while_the_server_can_not_store_it(
+    server: Server, visit: Callable[..., Canvas]
+) -> None:
+    canvas = visit(server)
+    canvas.go_to("cat.jpg")
+    canvas.press("Escape", "Tab", "m")
+    _, hard = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, hard))  # as if the disk were full
+    try:
+        canvas.page.keyboard.press("w")
+        canvas.page.locator("[data-testid=sync][data-state=storage]").wait_for()
+        assert canvas.see("busy") is True
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    canvas.page.locator("[data-testid=sync][data-state=saved]").wait_for()
+    canvas.go_to("cat.jpg")
+    assert "needs work" in [one["state"] for one in canvas.annotations]
+
+
+def test_photos_that_are_done_are_looked_at_again_when_asked_for(server: Server, visit: Callable[..., Canvas]) -> None:
+    canvas = visit(server)
+    canvas.go_to("rocket.jpg")
+    rocket = canvas.see("imageId")
+    done = canvas.page.get_by_test_id("do-done")
+    tick = done.locator(".os-tick")
+    assert not tick.is_visible()
+    canvas.page.keyboard.press("Shift+Enter")
+    canvas.page.wait_for_function(f"(id) => {ROOT}.imageId !== id", arg=rocket)
+    canvas.wait()
+
+    def seen() -> set[int]:
+        canvas.page.get_by_test_id("order").select_option("file")
+        canvas.wait()
+        found = {canvas.see("imageId")}
+        for _ in range(6):
+            canvas.press("n")
+            found.add(canvas.see("imageId"))
+        return found
+
+    assert rocket not in seen()
+    canvas.page.get_by_test_id("work").select_option(label="All photos")
+    canvas.wait()
+    assert rocket in seen()
+    canvas.go_to("rocket.jpg")
+    assert tick.is_visible()
+    canvas.press("Shift+Enter")
 
 
 def test_a_photo_from_start_to_end_with_the_keyboard_alone(server: Server, visit: Callable[..., Canvas]) -> None:
