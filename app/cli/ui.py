@@ -6,6 +6,7 @@ import argparse
 import getpass
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,7 @@ def run(args: argparse.Namespace) -> int:
     accounts = _accounts(args)
     ports = range(DEFAULT_PORT, DEFAULT_PORT + PORTS_TRIED) if args.port is None else [args.port]
     opened = listen(args.host, ports)
+    uploads = tempfile.TemporaryDirectory(prefix="openseed-label-uploads-", ignore_cleanup_errors=True)
     try:
         project = find_project(wanted, quiet=args.quiet, say=say)
         settings = _settings(args, project, accounts)
@@ -99,7 +101,9 @@ def run(args: argparse.Namespace) -> int:
         say(f"project {project.name!r} in {project.database.url}")
         _set_prompts(project, args.prompt)
         _warn(args, settings, port)
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+        # both are read when Gradio is imported; its own folder for uploads is one for all programs and never emptied
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["GRADIO_TEMP_DIR"] = uploads.name
         app = build_app(project, _labeler_factory(args), settings)
 
         def ready() -> None:
@@ -116,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
         finally:
             project.database.close()
     finally:
+        uploads.cleanup()
         opened.close()
     return 0
 

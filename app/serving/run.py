@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from collections.abc import Callable
 
 from fastapi import FastAPI
@@ -16,7 +18,7 @@ def serve(
     behind_proxy: bool = False,
     last_requests: int = 5,
 ) -> None:
-    """Answer requests until Ctrl+C or SIGTERM; then finish those in progress.
+    """Answer requests until Ctrl+C (raises KeyboardInterrupt) or SIGTERM (SystemExit); then finish those in progress.
 
     Args:
         on_ready: called when the first request can be answered.
@@ -41,4 +43,12 @@ def serve(
             if self.started:
                 on_ready()
 
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn sends itself the signal again when it is done; by default that would end the process on the spot,
+        # with the database open
+        signal.signal(signal.SIGTERM, _leave)
     Announcing(config).run(sockets=[opened])
+
+
+def _leave(_number: int, _frame: object) -> None:
+    raise SystemExit(0)

@@ -143,6 +143,19 @@ def _compare(path: Path, confirmed: dict[int, int]) -> None:
 
 
 @pytest.mark.slow
+def test_uploads_lie_in_a_folder_of_this_server_alone_and_leave_with_it(data: Path) -> None:
+    with server(str(data / "data.json")) as (process, url):
+        sent = client(url).post("/app/gradio_api/upload", files={"files": ("../../more.json", b"{}")})
+        [upload] = map(Path, sent.raise_for_status().json())
+        folder = next(parent for parent in upload.parents if parent.name.startswith("openseed-label-uploads-"))
+        assert upload.read_bytes() == b"{}"
+        assert folder.stat().st_mode & 0o077 == 0
+        process.terminate()
+        process.wait(20)
+        assert not folder.exists()
+
+
+@pytest.mark.slow
 def test_two_annotators_with_accounts(data: Path, tmp_path: Path) -> None:
     users = tmp_path / "users"
     add_user(users, "ana", "correct horse")
@@ -215,6 +228,22 @@ def test_ctrl_c_is_a_clean_end(data: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
         assert time.monotonic() - started < 15
+
+
+@pytest.mark.slow
+def test_a_server_that_is_told_to_stop_leaves_one_file(data: Path) -> None:
+    """SIGTERM, as service managers send it: nothing is left in the write-ahead log, so the file can be copied."""
+    with server(str(data / "data.json"), "--annotator", "ana") as (process, url):
+        annotator = client(url)
+        change = {"version": 1, "state": "rejected"}
+        annotator.patch("/api/annotations/1", json=change).raise_for_status()
+        assert (data / "data.openseed.db-wal").stat().st_size > 0
+        process.terminate()
+        assert process.wait(20) == 0
+    assert not (data / "data.openseed.db-wal").exists()
+    database = open_database(data / "data.openseed.db")
+    assert annotation(open_project(database), 1).state == "rejected"
+    database.close()
 
 
 def test_others_are_served_only_with_a_password(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
