@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app.store.checks import is_id
 from app.store.errors import NotFound
@@ -74,6 +75,18 @@ def history(project: Project, annotation_id: int) -> list[HistoryRecord]:
         )
         for event, act in rows
     ]
+
+
+def last_actor(session: Session, annotation_id: int) -> str:
+    """Who did the last act on an annotation."""
+    statement = (
+        select(ActRow.actor)
+        .join(EventRow, EventRow.act_id == ActRow.id)
+        .where(EventRow.annotation_id == annotation_id)
+        .order_by(EventRow.id.desc())
+        .limit(1)
+    )
+    return session.scalar(statement) or "somebody"
 
 
 def no_annotation(project: Project, annotation_id: int) -> NotFound:

@@ -34,12 +34,14 @@ class Conflict(StoreError):
     Attributes:
         annotation_id: which one.
         theirs: the annotation as it stands now; ``theirs.deleted`` where they deleted it.
+        by: who did that. After an undo, this is not ``theirs.author``.
     """
 
-    def __init__(self, message: str, *, theirs: AnnotationRecord) -> None:
+    def __init__(self, message: str, *, theirs: AnnotationRecord, by: str) -> None:
         super().__init__(message)
         self.annotation_id = theirs.id
         self.theirs = theirs
+        self.by = by
 
 
 class Leased(StoreError):

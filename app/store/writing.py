@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from app.store.annotations import no_annotation
+from app.store.annotations import last_actor, no_annotation
 from app.store.checks import is_id
 from app.store.errors import Conflict
 from app.store.images import find_image
@@ -120,19 +120,13 @@ def _free_photo(session: Session, project: Project, image_id: int, *, actor: str
 def conflict(session: Session, touched: Touched) -> Conflict:
     """The error for an annotation that is not as the caller last saw it. To be made before the row is changed."""
     theirs = touched.record
-    last = (
-        select(ActRow.actor)
-        .join(EventRow, EventRow.act_id == ActRow.id)
-        .where(EventRow.annotation_id == theirs.id)
-        .order_by(EventRow.id.desc())
-        .limit(1)
-    )
     with session.no_autoflush:
-        who = session.scalar(last) or "somebody"
+        who = last_actor(session, theirs.id)
     did = "deleted" if theirs.deleted else "changed"
     return Conflict(
         f"{who} {did} annotation {theirs.id} in the meantime; look at it as it is now and do it again",
         theirs=theirs,
+        by=who,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from app.convert.plan import UNKNOWN_NAME
 from app.serving.loading import ModelFailed, NotReady
 from app.store.acts import Change, Update, commit
-from app.store.annotations import annotation
+from app.store.annotations import annotation, last_actor
 from app.store.errors import Conflict, StoreError
 from app.store.projects import categories
 from app.store.records import AnnotationRecord, Box, ImageRecord, State
@@ -35,7 +35,9 @@ def current(here: Server, annotation_id: int, version: int) -> AnnotationRecord:
     record = annotation(here.project, annotation_id)
     if record.deleted or record.version != version:
         did = "deleted" if record.deleted else "changed"
-        raise Conflict(f"{record.author} {did} annotation {record.id} in the meantime; look at it anew", theirs=record)
+        with here.project.database.reading() as session:
+            who = last_actor(session, record.id)
+        raise Conflict(f"{who} {did} annotation {record.id} in the meantime; look at it anew", theirs=record, by=who)
     return record
 
 

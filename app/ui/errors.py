@@ -43,8 +43,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Conflict)
     def conflict(_: Request, error: Conflict) -> Response:
+        theirs = annotation_json(error.theirs)
         return error_response(
-            409, "conflict", str(error), annotation_id=error.annotation_id, theirs=annotation_json(error.theirs)
+            409, "conflict", str(error), annotation_id=error.annotation_id, theirs=theirs, by=error.by
         )
 
     @app.exception_handler(Leased)

@@ -9,7 +9,7 @@ export function explain(app, mine, error) {
   /** @type {import('./types.js').Annotation | undefined} */
   const theirs = error.detail.theirs;
   if (!theirs) return `${error.message} Your change was not saved; this is the stored state.`;
-  const who = theirs.author || 'Somebody';
+  const who = error.detail.by || 'Somebody'; // not the author: an undo gives the annotation back to whom it was from
   const what = app.nameOf(mine ?? theirs);
   if (theirs.deleted) return `${who} deleted this ${what} meanwhile. Your change was not saved.`;
   const did = [];

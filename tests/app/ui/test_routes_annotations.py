@@ -278,6 +278,15 @@ def test_ids_that_no_database_has_are_refused(ana: Browser, path: str) -> None:
     problem(ana.get(path), 422, "invalid")
 
 
+def test_a_conflict_names_who_undid_and_not_whose_the_annotation_is_again(ana: Browser) -> None:
+    ana.patch("/api/annotations/1", json={"version": 1, "state": "rejected"})
+    ana.post("/api/undo", json={})
+    error = problem(ana.patch("/api/annotations/1", json={"version": 1, "state": "accepted"}), 409, "conflict")
+    assert error["theirs"]["author"] == "import"
+    assert error["by"] == "ana"
+    assert error["message"].startswith("ana changed")
+
+
 def test_undo_finds_nothing_at_first(ana: Browser) -> None:
     problem(ana.post("/api/undo", json={}), 422, "invalid")
 
