@@ -6,6 +6,8 @@ import { createFinder } from './dialog.js';
 /** @param {import('../app.js').App} app */
 export function createClasses(app) {
   const { state, api } = app;
+  /** Who asked, if it is not about the selected object. @type {(() => void) | null} */
+  let asker = null;
 
   /** @param {number} id */
   function choose(id) {
@@ -14,12 +16,22 @@ export function createClasses(app) {
     if (selected && app.mayWrite()) void app.acts.setCategory(selected, id);
   }
 
+  /** @param {number} id */
+  function found(id) {
+    if (!asker) {
+      choose(id);
+      return;
+    }
+    state.set({ activeCategory: id });
+    asker();
+  }
+
   /** @param {string} name */
   async function create(name) {
     try {
       const category = await app.outbox.add(() => api.post('categories', { name }));
       state.set({ categories: [...state.get().categories, category] });
-      choose(category.id);
+      found(category.id);
     } catch (error) {
       app.toast(error instanceof Error ? error.message : String(error), { kind: 'error' });
     }
@@ -29,6 +41,7 @@ export function createClasses(app) {
     title: 'Find a class',
     placeholder: 'Type a class name…',
     testid: 'classes',
+    nothing: () => (state.get().categories.length ? 'Nothing found.' : 'Type the name of the first class, then press Enter.'),
     onClose: () => app.stage.element.focus({ preventScroll: true }),
     find(text) {
       const wanted = text.toLowerCase();
@@ -41,7 +54,7 @@ export function createClasses(app) {
       const matching = state.get().categories.map((one) => ({ one, rank: rank(one) })).filter((entry) => entry.rank < 2);
       matching.sort((a, b) => a.rank - b.rank);
       const options = matching.map(({ one }) => ({
-        item: () => choose(one.id),
+        item: () => found(one.id),
         node: h(
           'span',
           { class: 'os-inline' },
@@ -57,5 +70,13 @@ export function createClasses(app) {
     choose: (act) => act(),
   });
 
-  return { ...finder, choose };
+  return {
+    ...finder,
+    choose,
+    /** @param {() => void} [then] what to do once new boxes have a class; left out: it is the selected object's */
+    open(then) {
+      asker = then ?? null;
+      finder.open();
+    },
+  };
 }

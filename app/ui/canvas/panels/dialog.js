@@ -6,9 +6,9 @@ import { fill, h } from '../dom.js';
  * @template T
  * @param {{title: string, placeholder: string, testid: string,
  *          find: (text: string) => Promise<{item: T, node: Node}[]> | {item: T, node: Node}[],
- *          choose: (item: T) => void, onClose: () => void}} options
+ *          choose: (item: T) => void, onClose: () => void, nothing?: () => string}} options `nothing`: said of an empty list
  */
-export function createFinder({ title, placeholder, testid, find, choose, onClose }) {
+export function createFinder({ title, placeholder, testid, find, choose, onClose, nothing = () => 'Nothing found.' }) {
   /** @type {{item: T, node: Node}[]} */
   let found = [];
   let at = 0;
@@ -49,7 +49,7 @@ export function createFinder({ title, placeholder, testid, find, choose, onClose
         h('div', { role: 'option', id: `os-${testid}-${index}`, class: 'os-option', 'aria-selected': String(index === at), onmousedown: (/** @type {Event} */ event) => event.preventDefault(), onclick: () => take(index) }, node),
       ),
     );
-    if (!found.length) fill(list, h('p', { class: 'os-muted' }, 'Nothing found.'));
+    if (!found.length) fill(list, h('p', { class: 'os-muted' }, nothing()));
     input.setAttribute('aria-activedescendant', found.length ? `os-${testid}-${at}` : '');
     list.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' });
   }

@@ -26,11 +26,6 @@ export function boxTool(app) {
     },
     down({ photo }) {
       if (!app.mayWrite()) return;
-      if (app.state.get().activeCategory === null) {
-        app.toast('Which class are the boxes? Choose one or type a new name, then draw.');
-        app.panels.openClasses();
-        return;
-      }
       start = photo;
       at = photo;
     },
@@ -46,7 +41,9 @@ export function boxTool(app) {
       start = null;
       app.stage.invalidate('overlay');
       if (!drawn || drawn[2] - drawn[0] < SMALLEST_PX || drawn[3] - drawn[1] < SMALLEST_PX) return;
-      void app.acts.createBox(drawn, released);
+      if (app.state.get().activeCategory !== null) void app.acts.createBox(drawn, released);
+      // Later than this event, or the browser would take the focus out of the dialog again.
+      else setTimeout(() => app.panels.openClasses(() => void app.acts.createBox(drawn, performance.now())));
     },
     cancel() {
       start = null;
