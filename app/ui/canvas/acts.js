@@ -72,9 +72,9 @@ export function createActs(app) {
    * @param {unknown} error @param {Annotation | null} annotation null for several @param {number} lost answers
    */
   function settled(error, annotation, lost) {
-    const theirs = error instanceof ApiError ? error.detail.theirs : null;
+    const { theirs, by } = error instanceof ApiError ? error.detail : { theirs: null, by: '' };
     const known = theirs && (annotation ?? find(theirs.id));
-    const isOurs = known && theirs.author === state.get().session?.user && theirs.version === versionOf(known) + 1;
+    const isOurs = known && by === state.get().session?.user && theirs.version === versionOf(known) + 1;
     if (lost > 0 && isOurs) return { annotation: theirs };
     throw error;
   }
@@ -146,7 +146,9 @@ export function createActs(app) {
     /** Another class: the text changes, so the mask does. @param {Annotation} annotation @param {number} categoryId */
     setCategory(annotation, categoryId) {
       if (annotation.category_id === categoryId) return Promise.resolve(null);
-      const decode = annotation.box !== null && (annotation.source !== 'human' || !annotation.mask) && !annotation.iscrowd;
+      const isPainted = annotation.source === 'human' && annotation.mask !== null;
+      const decode = annotation.box !== null && !isPainted && !annotation.iscrowd;
+      if (isPainted) app.toast('The painted mask is kept. M makes it anew for this class.');
       expect(annotation.id, { category_id: categoryId });
       return act(annotation, patch(annotation, { category_id: categoryId, decode }), { since: performance.now() });
     },

@@ -128,6 +128,7 @@ function userBadge(app) {
   app.state.on(['session'], () => {
     const { session } = app.state.get();
     name.textContent = session?.user ?? '';
+    name.title = session?.user ?? '';
     show(leave, Boolean(session?.login));
   });
   return h('span', { class: 'os-user' }, name, leave);

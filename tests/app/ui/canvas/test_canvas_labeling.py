@@ -304,6 +304,10 @@ def test_brush_eraser_and_clicks_change_the_mask_where_they_are_used(
     canvas.press("i")
     canvas.click(middle)
     assert covered(*map(int, middle))
+    painted = canvas.selected["mask"]
+    canvas.choose("person")  # another class does not throw away what was painted, and the page says so
+    canvas.toast("The painted mask is kept")
+    assert canvas.selected["mask"] == painted
 
 
 def test_the_polygon_gets_fewer_points_as_it_is_simplified(server: Server, visit: Callable[..., Canvas]) -> None:
