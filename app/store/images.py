@@ -66,8 +66,13 @@ def list_images(project: Project, *, offset: int = 0, limit: int = 100, search: 
     ]
 
 
-def note_photo(project: Project, image_id: int, *, sha256: str) -> str | None:
+def note_photo(project: Project, image_id: int, *, sha256: str, size: int) -> str | None:
     """Remember the photo's hash when it is first opened, and compare it ever after.
+
+    A photo that was missing or broken when it was imported has no problem any more.
+
+    Args:
+        sha256: of the file, which was read without a fault; ``size``: its bytes.
 
     Returns:
         What to tell the annotator where the file is no longer the one that was labelled, None where all is well.
@@ -81,6 +86,8 @@ def note_photo(project: Project, image_id: int, *, sha256: str) -> str | None:
             row = find_image(session, project, image_id, lock=True)
             if row.sha256 is None:
                 row.sha256 = sha256
+                if row.file_size is None:
+                    row.file_size, row.problem = size, None
             known = row.sha256
     if known == sha256:
         return None

@@ -155,7 +155,8 @@ class Engine:
             )
         with find_photo(root, image.file_name).open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        warning = images.note_photo(self._project, image.id, sha256=digest)
+            size = stream.tell()
+        warning = images.note_photo(self._project, image.id, sha256=digest, size=size)
         if warning is not None:
             self._warnings[image.id] = warning
         else:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from coco_data import COCO, save_photos
 from fakes import FakeLabeler
 from PIL import Image
 
 from app.serving.loading import ModelFailed, NotReady
+from app.store.coco_import import import_coco
+from app.store.database import open_database
 from app.store.images import image
 from app.store.projects import Project, set_synonyms
 from app.ui.engine import Engine
@@ -144,6 +149,21 @@ def test_a_photo_of_another_size_or_none_at_all_is_refused(project: Project) -> 
             engine.masks(1, [BOX], ["cat"])
         with pytest.raises(MissingPhoto):
             engine.masks(2, [BOX], ["cat"])
+
+
+def test_a_photo_that_was_missing_at_the_import_is_well_once_it_is_back(tmp_path: Path, empty_store: Path) -> None:
+    save_photos(tmp_path)
+    photo, kept = tmp_path / "photo1.png", tmp_path / "kept.png"
+    photo.rename(kept)
+    (tmp_path / "data.json").write_text(COCO)
+    database = open_database(shutil.copy(empty_store, tmp_path / "data.openseed.db"))
+    project = import_coco(database, tmp_path / "data.json", images_root=tmp_path, name="data")
+    assert image(project, 1).problem == "the photo is not in the image folder"
+    kept.rename(photo)
+    with running(FakeLabeler, project) as engine:
+        engine.masks(1, [BOX], ["cat"])
+        assert (image(project, 1).problem, engine.warning(1)) == (None, None)
+    database.close()
 
 
 def test_the_words_of_the_project_reach_the_labeler(project: Project) -> None:
