@@ -87,6 +87,8 @@ def install(app: FastAPI) -> None:
 
 def told(error: Exception, project: Project) -> str:
     """The message without the server's own folders and addresses, which are nobody's business."""
+    if isinstance(error, Unavailable):
+        return "the server can't use its database now; is its disk full, or the database stopped? Its log says why"
     root, place = str(project.images_root), project.database.url
     text = str(error).replace(f"{place}: ", "").replace(place, "the project's database")
     return text.replace(f"{root}{os.sep}", "").replace(root, "the folder of photos")

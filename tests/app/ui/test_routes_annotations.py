@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import resource
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from page_client import Browser
+from sqlalchemy import event
 
 from app.store.acts import Update, commit
 from app.store.annotations import annotation, annotations_of
@@ -303,6 +306,17 @@ def test_the_photo_file_must_be_the_one_of_the_import(ana: Browser, project: Pro
     assert "photo1.png" in gone["message"]
 
 
+def test_a_locked_database_is_told_without_its_place(ana: Browser, project: Project) -> None:
+    # half a minute is too long for a test
+    event.listen(project.database.engine, "checkout", lambda raw, *_: raw.execute("PRAGMA busy_timeout = 50"))
+    with closing(sqlite3.connect(project.database.url, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        answer = ana.patch("/api/annotations/1", json={"version": 1, "state": "rejected"})
+    error = problem(answer, 503, "busy")
+    assert "locked" in error["message"]
+    assert Path(project.database.url).name not in error["message"]
+
+
 def test_a_full_disk_is_no_fault_of_the_act_and_names_no_folder(ana: Browser, project: Project) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -311,7 +325,7 @@ def test_a_full_disk_is_no_fault_of_the_act_and_names_no_folder(ana: Browser, pr
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     error = problem(answer, 503, "storage")
-    assert "can't be used now" in error["message"]
-    assert str(project.images_root) not in error["message"]
-    assert Path(project.database.url).name not in error["message"]
+    assert "can't use its database now" in error["message"]
+    for secret in (str(project.images_root), Path(project.database.url).name, "disk I/O"):
+        assert secret not in error["message"]
     assert ana.patch("/api/annotations/1", json={"version": 1, "state": "rejected"}).status_code == 200
