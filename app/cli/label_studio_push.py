@@ -134,6 +134,8 @@ def _report(done: Pushed, args: argparse.Namespace) -> None:
         return
     verb = "would get" if args.dry_run else "got"
     print(f"{done.predicted} tasks {verb} a prediction with {done.regions} regions, {done.skipped} had one already")
+    if done.unasked:
+        print(f"{done.unasked} have no boxes, and this model finds no objects by itself")
     print(f"model version: {done.model_version}")
     for title, rows in (("without a prediction", done.failed), ("left out of a prediction", done.problems)):
         if rows:
@@ -154,6 +156,7 @@ def summary(done: Pushed) -> dict[str, Any]:
         "model_version": done.model_version,
         "predicted": done.predicted,
         "skipped": done.skipped,
+        "without_boxes": done.unasked,
         "regions": done.regions,
         **listed,
     }

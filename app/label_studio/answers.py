@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from exporters.label_studio_regions import regions_of
-
 from app.label_studio.config import MASK_KINDS, Kind, LabelConfig, MaskKind
 from app.label_studio.prompts import Prompt
 from app.label_studio.settings import Answering
 from app.version import version
+from exporters.label_studio_regions import regions_of
 from labelers.records import RLE
 
 _TAGS = {"brush": "BrushLabels", "bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
@@ -29,12 +28,14 @@ class Answer:
         scores: one for each mask.
         problems: what could not be done, one sentence each.
         failed: the photo could not be had, or all broke: nothing is known, as opposed to nothing was found.
+        asked: there was a box to fill or a model that finds objects by itself.
     """
 
     regions: list[dict[str, Any]] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     failed: bool = False
+    asked: bool = True
 
     @property
     def bytes(self) -> int:
@@ -50,10 +51,15 @@ class Answer:
             self.scores.append(score)
 
     def to_result(self, model_version: str) -> dict[str, Any]:
-        """One element of ``results``. The score is that of the worst mask, so that uncertainty sampling, which takes
-        the lowest first, shows first what needs a look; 0 where there is no mask."""
+        """One element of ``results``.
+
+        The score is that of the worst mask, so that uncertainty sampling, which takes the lowest first, shows first
+        what needs a look; 0 where there is no mask. What failed, or had nothing to fill, gets a version of its own:
+        Label Studio asks again for tasks that have no prediction of the present one.
+        """
         score = round(min(self.scores), 4) if self.scores else 0.0
-        return {"result": self.regions, "score": score, "model_version": model_version}
+        suffix = "-failed" if self.failed else "" if self.asked else "-no-boxes"
+        return {"result": self.regions, "score": score, "model_version": model_version + suffix}
 
 
 def model_version(identity: str, answering: Answering, config: LabelConfig) -> str:

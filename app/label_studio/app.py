@@ -33,6 +33,7 @@ from labelers.protocol import Labeler
 _log = logging.getLogger(__name__)
 
 _MOST_TASKS = 100_000
+_ANY_CONFIG = '<View><Image name="image" value="$image"/></View>'
 _AT_ONCE = 8
 """Predictions in work at the same time: more threads would only take turns, and make ``/health`` wait for its own."""
 
@@ -73,6 +74,7 @@ def build_app(
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
+        parse_config(_ANY_CONFIG)  # loads the SDK, which would make the first /setup slow
         engine.start()
         events.start()
         try:

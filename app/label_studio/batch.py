@@ -16,13 +16,13 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from exporters.label_studio_regions import RegionError, box_of
 
 from app.label_studio.answers import Answer, kinds_for, mask_regions, model_version
 from app.label_studio.config import LabelConfig
 from app.label_studio.engine import Engine, Question
 from app.label_studio.prompts import Prompt, boxes_of_task
 from app.serving.loading import ModelFailed, NotReady
+from exporters.label_studio_regions import RegionError, box_of
 from labelers.photos import PhotoError
 from labelers.records import Boxes
 from labelers.rows import describe
@@ -72,8 +72,7 @@ def predict_batch(
             on_problem(question.task_id, problem)
         result = answer.to_result(version)
         if answer.failed:
-            # a version of its own: Label Studio asks again for tasks without a prediction of the present one
-            result |= {"model_version": f"{version}-failed", "error": "; ".join(answer.problems)}
+            result["error"] = "; ".join(answer.problems)
         results.append(result)
     return results
 
@@ -132,7 +131,9 @@ def answer_task(question: Question, engine: Engine) -> Answer:
             for place, group in groupby(sorted(prompts, key=_place), key=_place):
                 answer = _joined(answer, _of_boxes(question, engine, list(group), *place))
             return answer
-        for image in question.config.sources if engine.settings.answering.propose else ():
+        if not engine.settings.answering.propose or not engine.model.get().spec.makes_boxes:
+            return Answer(problems=problems, asked=False)
+        for image in question.config.sources:
             answer = _joined(answer, _proposed(question, engine, image))
         return answer
     except (NotReady, ModelFailed):
@@ -174,7 +175,7 @@ def _of_boxes(question: Question, engine: Engine, prompts: Sequence[Prompt], ima
 
 
 def _proposed(question: Question, engine: Engine, image: str) -> Answer:
-    """Objects that the model finds on one picture, if it can and if there is a control for them."""
+    """Objects that the model finds on one picture, if there is a control for them."""
     config, answering = question.config, engine.settings.answering
     kinds = kinds_for(answering)
     targets = {
@@ -182,7 +183,7 @@ def _proposed(question: Question, engine: Engine, image: str) -> Answer:
         for label in config.vocabulary.names
         if (target := config.target(label, image=image, kinds=kinds)) is not None
     }
-    if not targets or not engine.model.get().spec.makes_boxes:
+    if not targets:
         return Answer()
     try:
         photo = engine.open(question, image=image)

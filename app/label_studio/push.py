@@ -28,6 +28,7 @@ class Pushed:
         model_version: of its predictions.
         predicted: tasks that got a prediction, empty ones included.
         skipped: tasks that had one already.
+        unasked: tasks without boxes, where the model finds nothing by itself; they get no prediction.
         regions: in all predictions together.
         failed: task ids, and why they got no prediction.
         problems: task ids, and what could not be done of a task that did.
@@ -36,6 +37,7 @@ class Pushed:
     model_version: str
     predicted: int = 0
     skipped: int = 0
+    unasked: int = 0
     regions: int = 0
     failed: list[tuple[int, str]] = field(default_factory=list)
     problems: list[tuple[int, str]] = field(default_factory=list)
@@ -114,6 +116,9 @@ def push_tasks(
         error = result.pop("error", None)
         if error is not None:
             done.failed.append((task["id"], error))
+            continue
+        if result["model_version"] != done.model_version:
+            done.unasked += 1
             continue
         done.problems += [(task["id"], problem) for problem in said.get(task.get("id"), [])]
         done.regions += len(result["result"])

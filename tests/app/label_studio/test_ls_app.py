@@ -220,8 +220,8 @@ def test_no_traceback_reaches_a_client(site: Site, monkeypatch: pytest.MonkeyPat
     def broken(xml: str) -> None:
         raise RuntimeError("a secret of this machine")
 
-    monkeypatch.setattr(module, "parse_config", broken)
     with backend(site) as client:
+        monkeypatch.setattr(module, "parse_config", broken)
         answer = client.post("/predict", json=captured("predict_batch"))
     assert answer.status_code == 500
     assert "secret" not in answer.text

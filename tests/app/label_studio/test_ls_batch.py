@@ -13,7 +13,7 @@ import pytest
 from backend_client import backend, captured, rectangle
 from fakes import FakeLabeler, FakeOpened
 from label_studio_sdk.label_interface import LabelInterface
-from photo_site import HEIGHT, WIDTH, Site, photo_site
+from photo_site import HEIGHT, WIDTH, Site, photo_site, picture
 
 from app.label_studio.settings import Answering
 from exporters.brush import decode_brush
@@ -55,7 +55,8 @@ def test_the_captured_batch(site: Site) -> None:
     assert second["result"][0]["value"]["brushlabels"] == ["dog"]
     assert third["result"] == []
     assert third["score"] == 0
-    assert len({result["model_version"] for result in (first, second, third)}) == 1
+    assert first["model_version"] == second["model_version"]
+    assert third["model_version"] == f"{first['model_version']}-no-boxes", "so that it is asked again when it has some"
     mask = decode_brush(first["result"][0]["value"]["rle"], height=HEIGHT, width=WIDTH)
     assert mask is not None
     # the rectangle is 25 %, 25 %, 37.5 %, 41.67 % of 320 x 240
@@ -99,6 +100,7 @@ def test_one_broken_photo_among_many(site: Site) -> None:
     assert [len(result["result"]) for result in results] == [1, 0, 0, 0, 0, 0, 0, 1]
     # what failed has another version, so that Label Studio asks again for it
     assert [result["model_version"].endswith("-failed") for result in results] == [False] + [True] * 5 + [False] * 2
+    assert results[6]["model_version"].endswith("-no-boxes")
     assert all(set(result) == {"result", "score", "model_version"} for result in results)
     assert 'openseed_tasks_total{mode="batch",outcome="failed"} 5.0' in metrics
 
@@ -106,15 +108,16 @@ def test_one_broken_photo_among_many(site: Site) -> None:
 def test_a_labeler_that_fails_fails_its_task_only(site: Site) -> None:
     class Failing(FakeLabeler):
         def open(self, photo: Photo) -> FakeOpened:
-            if len(self.opened) == 0:
-                self.opened.append("failed")
+            if photo.width == 64:
                 raise RuntimeError("out of luck")
             return super().open(photo)
 
     box = rectangle("cat", 10, 10, 50, 50)
+    site.photos["/data/upload/1/2.png"] = picture(64, 48)
     with backend(site, Failing()) as client:
-        results = ask(client, [task(1, box), task(2, box)])
-    assert sorted(len(result["result"]) for result in results) == [0, 1]
+        results = ask(client, [task(1, box), task(2, box), task(3, box)])
+    assert [len(result["result"]) for result in results] == [1, 0, 1]
+    assert results[1]["model_version"].endswith("-failed")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_versions_change_with_what_changes_answers(site: Site) -> None:
         with backend(site, **settings) as client:
             body = {"project": "1.2", "schema": config, "hostname": site.url, "access_token": ""}
             asked = client.post("/setup", json=body).json()["model_version"]
-            [result] = ask(client, [task(1)], label_config=config)
+            [result] = ask(client, [task(1, rectangle("dog", 0, 0, 50, 50))], label_config=config)
             assert result["model_version"] == asked
             return str(asked)
 
