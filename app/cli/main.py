@@ -66,6 +66,13 @@ COMMANDS = {
   openseed-label label-studio export dataset.json --url-prefix https://photos.example/
   openseed-label label-studio import project-7.json --base dataset.json -o corrected.json""",
     ),
+    "doctor": Command(
+        "app.cli.doctor",
+        "say what is wrong with the set-up here and in Label Studio",
+        """\
+  openseed-label doctor
+  openseed-label doctor --label-studio http://localhost:8080 --project 7 --backend http://localhost:9090""",
+    ),
     "evaluate": Command(
         "app.cli.evaluate",
         "measure masks made from boxes against true masks",

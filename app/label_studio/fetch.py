@@ -172,7 +172,7 @@ class Fetcher:
                 source,
                 f"Label Studio or the storage answers {status} ({told})",
                 "set LABEL_STUDIO_API_KEY to a personal access token (Account & Settings); "
-                "docs/label-studio.md says more",
+                "`openseed-label doctor --label-studio URL` says more",
             )
         if status == 404:
             return FetchError(
