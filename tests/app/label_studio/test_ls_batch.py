@@ -65,6 +65,15 @@ def test_the_captured_batch(site: Site) -> None:
     assert first["result"][0]["score"] == first["score"] == pytest.approx(120 * 100 / (320 * 240), abs=0.001)
 
 
+def test_the_test_button(site: Site) -> None:
+    """One task without context."""
+    body = captured("predict_test_button")
+    with backend(site) as client:
+        answer = client.post("/predict", json=body)
+    assert answer.status_code == 200
+    assert len(answer.json()["results"]) == len(body["tasks"]) == 1
+
+
 def test_label_studio_accepts_every_region(site: Site) -> None:
     with backend(site) as client:
         results = ask(client, BODY["tasks"])
