@@ -14,16 +14,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from exporters.label_studio_regions import RegionError, box_of, mask_of
-from labelers.points import Point, mask_from_points
 
 from app.label_studio.answers import Answer, kinds_for, mask_regions
 from app.label_studio.config import Kind, LabelConfig
 from app.label_studio.engine import Engine, OpenedPhoto, Question
 from app.label_studio.prompts import Prompt, newest, text_of
 from app.serving.loading import ModelFailed, NotReady
+from exporters.label_studio_regions import RegionError, box_of, mask_of
 from exporters.masks import box_xyxy
 from labelers.photos import PhotoError
+from labelers.points import Point, mask_from_points
 from labelers.records import Boxes, Instances
 from labelers.rows import describe
 from labelers.vocabulary import Entry, Vocabulary

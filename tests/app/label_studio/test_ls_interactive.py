@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from backend_client import backend, captured, rectangle
-from exporters.brush import decode_brush
 from fakes import FakeLabeler
 from label_studio_sdk.label_interface import LabelInterface
 from photo_site import HEIGHT, WIDTH, Site, photo_site
 from test_ls_batch import proposing
 
 from app.label_studio.settings import Answering
+from exporters.brush import decode_brush
 from exporters.masks import box_xyxy
 from exporters.runs import contains
 
