@@ -15,7 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from app.evaluation.truth import Truth
+from app.convert.plan import photo_folder
+from app.evaluation.truth import Truth, image_rows, photos
+from exporters.coco import CocoDocument
 from exporters.masks import area
 from exporters.runs import intersection
 from labelers.photos import PhotoHeader
@@ -47,6 +49,19 @@ class Subject:
     truth: RLE
     mask: RLE
     tuning: bool
+
+
+def shuffled_truths(dataset: Path, images: Path | None, *, skipped: list[str]) -> Iterator[Truth]:
+    """The photos of a COCO file in a fixed random order; ``skipped`` hears of those that can't be used.
+
+    Raises CocoError, UsageError.
+    """
+    document = CocoDocument.open(dataset)
+    rows = image_rows(document, None)
+    named = [document.images[row].file_name for row in rows]
+    folder, _ = photo_folder(images, dataset.resolve().parent, named)
+    np.random.default_rng(0).shuffle(rows)
+    return photos(document, folder, rows, skipped=skipped)
 
 
 def iou(a: RLE, b: RLE) -> float:

@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from app.convert.plan import photo_folder
 from app.errors import UsageError
-from app.evaluation.truth import image_rows, photos
-from benchmarks.clicks import Subject, iou, next_click, subjects
-from exporters.coco import CocoDocument, CocoError
+from benchmarks.clicks import Subject, iou, next_click, shuffled_truths, subjects
+from exporters.coco import CocoError
 from exporters.masks import area, decode
 from labelers.build import build_labeler
 from labelers.photos import PhotoError
@@ -123,13 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.points < 1 or args.objects < 1:
             raise UsageError("nothing to measure: check --points and --objects")
-        document = CocoDocument.open(args.dataset)
-        rows = image_rows(document, None)
-        named = [document.images[row].file_name for row in rows]
-        images, _ = photo_folder(args.images, args.dataset.resolve().parent, named)
+        truths = shuffled_truths(args.dataset, args.images, skipped=skipped)
         labeler = build_labeler(args.labeler, device="cpu")
-        np.random.default_rng(0).shuffle(rows)
-        truths = photos(document, images, rows, skipped=skipped)
         found = subjects(labeler, truths, low=-1.0, high=2.0, limit=args.objects, tick=lambda count: None)
         result = measure(labeler, list(found), clicks=args.points)
     except (UsageError, CocoError, PhotoError, OSError, ValueError) as error:

@@ -20,13 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from app.convert.plan import photo_folder
 from app.errors import UsageError
-from app.evaluation.truth import image_rows, photos
-from benchmarks.clicks import Subject, iou, next_click, one_box, subjects
+from benchmarks.clicks import Subject, iou, next_click, one_box, shuffled_truths, subjects
 from benchmarks.repair_fit import fitted
 from benchmarks.repair_ways import WAYS, Situation, Way, obeys
-from exporters.coco import CocoDocument, CocoError
+from exporters.coco import CocoError
 from exporters.masks import decode
 from labelers.build import build_labeler
 from labelers.photos import PhotoError
@@ -135,14 +133,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not ways or args.clicks < 1 or args.objects < 2:
             raise UsageError("nothing to measure: check --ways, --clicks and --objects")
-        document = CocoDocument.open(args.dataset)
-        rows = image_rows(document, None)
-        named = [document.images[row].file_name for row in rows]
-        images, _ = photo_folder(args.images, args.dataset.resolve().parent, named)
+        truths = shuffled_truths(args.dataset, args.images, skipped=skipped)
         labeler = build_labeler(args.labeler, device="cpu")
-        np.random.default_rng(0).shuffle(rows)
         found = subjects(
-            labeler, photos(document, images, rows, skipped=skipped), low=LOW, high=HIGH, limit=args.objects,
+            labeler, truths, low=LOW, high=HIGH, limit=args.objects,
             tick=lambda count: print(f"\rlooking for objects: {count}", end="", file=sys.stderr),
         )  # fmt: skip
         tuning = args.tuning_half or args.fit

@@ -70,12 +70,12 @@ def mask_from_points(
             raise ValueError(
                 f"the point ({point.x:g}, {point.y:g}) lies outside the {width} x {height} photo; click on the photo"
             )
-    if not any(point.positive for point in points):
+    first = next((point for point in points if point.positive), None)
+    if first is None:
         return _nothing(name, "only points that don't belong to it; click on the object first")
-    first = next(point for point in points if point.positive)
     best = _found(opened, vocabulary, first, name, height=height, width=width)
     mask, score = (best.mask, best.score) if best is not None else (None, 0.0)
-    box = _box(best, points, height=height, width=width)
+    box = _box(best, first, height=height, width=width)
     for point in points:
         if mask is None or not _obeys(mask, point):
             mask = repair(
@@ -182,14 +182,11 @@ def candidates(point: Point, *, height: int, width: int) -> NDArray[np.float32]:
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
-def _box(
-    best: _Candidate | None, points: Sequence[Point], *, height: int, width: int
-) -> tuple[float, float, float, float]:
+def _box(best: _Candidate | None, first: Point, *, height: int, width: int) -> tuple[float, float, float, float]:
     """Where corrections look: the box of the mask so far, or a middling one around the first positive point."""
     if best is not None:
         x0, y0, x1, y1 = (float(v) for v in best.box)
         return x0, y0, x1, y1
-    first = next(point for point in points if point.positive)
     half = 0.25 * min(height, width)
     return first.x - half, first.y - half, first.x + half, first.y + half
 

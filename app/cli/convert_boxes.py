@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.convert.settings import Settings
+    from labelers.protocol import Labeler
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -134,6 +137,24 @@ def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
         metavar='"CATEGORY=TEXT"',
         help='what to call a class for the model; "tv=television | monitor" averages two texts; repeatable',
     )
+
+
+def labeler_builder(args: argparse.Namespace) -> Callable[[], Labeler]:
+    """What ``add_labeler_arguments`` declared, built when it is called: servers do that in the background."""
+
+    def build() -> Labeler:
+        from labelers.build import build_labeler
+
+        return build_labeler(
+            args.labeler,
+            model=args.model,
+            weights=args.weights,
+            device=args.device,
+            batch_size=args.batch_size,
+            mirror=args.mirror or None,
+        )
+
+    return build
 
 
 def labeler_options(args: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from app.cli.convert_boxes import add_labeler_arguments, count
+from app.cli.convert_boxes import add_labeler_arguments, count, labeler_builder
 from app.cli.label_studio_convert import add_export_arguments, add_import_arguments, run_export, run_import
 from app.cli.label_studio_push import KEY_VARIABLES, URL_VARIABLES, add_push_arguments, first_of, run_push
 from app.cli.ui import port_number
@@ -106,19 +106,10 @@ def answering_of(args: argparse.Namespace) -> Answering:
 
 def labeler_factory(args: argparse.Namespace) -> tuple[str, Callable[[], Labeler]]:
     """What the labeler will be, and a function that builds it when it is called, in the background."""
-    from labelers.build import build_labeler, identity
+    from labelers.build import identity
 
-    def build() -> Labeler:
-        return build_labeler(
-            args.labeler,
-            model=args.model,
-            weights=args.weights,
-            device=args.device,
-            batch_size=args.batch_size,
-            mirror=args.mirror or None,
-        )
-
-    return identity(args.labeler, model=args.model, weights=args.weights, mirror=args.mirror or None), build
+    named = identity(args.labeler, model=args.model, weights=args.weights, mirror=args.mirror or None)
+    return named, labeler_builder(args)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -156,9 +147,7 @@ def _serve(args: argparse.Namespace) -> int:
     try:
         name, build = labeler_factory(args)
         _warn(settings, args.host)
-        app = build_app(
-            build, identity=name, settings=settings, on_event=predict_new_tasks if args.predict_new_tasks else _nothing
-        )
+        app = build_app(build, identity=name, settings=settings, on_event=predict_new_tasks)
         url = url_of(args.host, opened.getsockname()[1]).rstrip("/")
 
         def ready() -> None:
@@ -235,25 +224,19 @@ def _warn(settings: BackendSettings, host: str) -> None:
         )
 
 
-def _nothing(*_: object) -> None:
-    """Events only make forget."""
-
-
 def _amount(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no distance in pixels; give 0 to 1000")
-    return number
+    return _number(text, most=1000, otherwise="is no distance in pixels; give 0 to 1000")
 
 
 def _share(text: str) -> float:
+    return _number(text, most=1, otherwise="is no score; give a number from 0 to 1")
+
+
+def _number(text: str, *, most: float, otherwise: str) -> float:
     try:
         number = float(text)
     except ValueError:
         number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no score; give a number from 0 to 1")
+    if not 0 <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} {otherwise}")
     return number

@@ -10,15 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.convert_boxes import add_labeler_arguments
+from app.cli.convert_boxes import add_labeler_arguments, labeler_builder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from app.store.projects import Project
     from app.ui.passwords import Accounts
     from app.ui.settings import UiSettings
-    from labelers.protocol import Labeler
 
 DEFAULT_PORT = 7860
 PORTS_TRIED = 100
@@ -104,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         # both are read when Gradio is imported; its own folder for uploads is one for all programs and never emptied
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["GRADIO_TEMP_DIR"] = uploads.name
-        app = build_app(project, _labeler_factory(args), settings)
+        app = build_app(project, labeler_builder(args), settings)
 
         def ready() -> None:
             say(f"Label at {url}   (Ctrl+C stops; everything is saved as you do it)")
@@ -139,24 +136,6 @@ def _settings(args: argparse.Namespace, project: Project, accounts: Accounts | N
         https_cookies=args.https_cookies,
         model_name=args.model if args.labeler == "conditioned" else args.labeler,
     )
-
-
-def _labeler_factory(args: argparse.Namespace) -> Callable[[], Labeler]:
-    """Builds the labeler when it is called, in the background: the page is there before the model."""
-
-    def build() -> Labeler:
-        from labelers.build import build_labeler
-
-        return build_labeler(
-            args.labeler,
-            model=args.model,
-            weights=args.weights,
-            device=args.device,
-            batch_size=args.batch_size,
-            mirror=args.mirror or None,
-        )
-
-    return build
 
 
 def _set_prompts(project: Project, prompts: list[str]) -> None:

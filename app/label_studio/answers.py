@@ -13,10 +13,9 @@ from app.label_studio.config import MASK_KINDS, Kind, LabelConfig, MaskKind
 from app.label_studio.prompts import Prompt
 from app.label_studio.settings import Answering
 from app.version import version
+from exporters.label_studio import TAGS
 from exporters.label_studio_regions import regions_of
 from labelers.records import RLE
-
-_TAGS = {"brush": "BrushLabels", "bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,7 @@ def mask_regions(
     score: float,
     salt: str = "",
     text: str | None = None,
+    limited: bool = True,
 ) -> list[dict[str, Any]] | str:
     """The mask as regions of the control that can hold it, or a text that says why there are none.
 
@@ -94,16 +94,15 @@ def mask_regions(
         prompt: what was asked; the answer has its label and lies on its image.
         salt: tells several answers to one prompt apart.
         text: what was typed, where that is not the label.
+        limited: leave out masks whose score is below the threshold.
     """
     kinds: Sequence[Kind] = kinds_for(answering)
     target = config.target(prompt.label, image=prompt.image, kinds=kinds)
     if target is None:
-        tags = " or ".join(
-            {"brush": "BrushLabels", "bitmask": "BitmaskLabels", "polygon": "PolygonLabels"}[k] for k in kinds
-        )
+        tags = " or ".join(TAGS[kind] for kind in kinds_for(answering))
         return f"label {prompt.label!r}: the labeling config has no {tags} for it on image {prompt.image!r}"
     threshold = target.threshold or answering.threshold
-    if score < threshold:
+    if limited and score < threshold:
         return f"region {prompt.id!r} ({prompt.label}): score {score:.2f} is below the threshold {threshold:g}"
     assert target.kind in MASK_KINDS
     regions = regions_of(

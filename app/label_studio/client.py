@@ -7,13 +7,14 @@ repeated is there twice; and its typed tasks are not the JSON that the backend g
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
 
-from app.label_studio.fetch import Fetcher
+from app.label_studio.fetch import buy_access
 from app.label_studio.settings import Access
-from app.label_studio.tokens import TokenError, kind_of
+from app.label_studio.tokens import Credentials, TokenError, kind_of
 
 PAGE = 100
 _SECONDS = 120.0
@@ -42,14 +43,13 @@ class Client:
     def __init__(self, url: str, api_key: str) -> None:
         self.url = url.rstrip("/")
         self._key = api_key
-        self._fetcher = Fetcher(Access(url=self.url, api_key=api_key))
         self._http = httpx.Client(timeout=httpx.Timeout(_SECONDS, connect=10.0), follow_redirects=False)
+        self._credentials = Credentials(Access(url=self.url, api_key=api_key), partial(buy_access, self._http))
 
     def __enter__(self) -> Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._fetcher.close()
         self._http.close()
 
     def version(self) -> str:
@@ -106,7 +106,7 @@ class Client:
         renew = False
         while True:
             try:
-                headers = self._fetcher.credentials.headers(url, None, renew=renew)
+                headers = self._credentials.headers(url, None, renew=renew)
                 answer = self._http.request(method, url, headers=headers, **options)
             except TokenError as error:
                 raise LabelStudioError(str(error), 401) from error

@@ -6,6 +6,7 @@ import base64
 import fnmatch
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
@@ -50,7 +51,7 @@ class Fetcher:
             timeout=httpx.Timeout(access.seconds, connect=min(access.seconds, 5.0)),
             headers={"User-Agent": _USER_AGENT},
         )
-        self.credentials = credentials or Credentials(access, self._refresh)
+        self.credentials = credentials or Credentials(access, partial(buy_access, self.client))
 
     def close(self) -> None:
         self.client.close()
@@ -182,18 +183,20 @@ class Fetcher:
             )
         return FetchError(source, f"the server answers {status}", "look into its log")
 
-    def _refresh(self, base: str, token: str) -> str:
-        try:
-            answer = self.client.post(f"{base}/api/token/refresh/", json={"refresh": token})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise TokenError(f"Label Studio at {base} does not answer ({error})") from error
-        found = answer.json().get("access") if answer.status_code == 200 else None
-        if not isinstance(found, str):
-            raise TokenError(
-                f"Label Studio refuses the personal access token ({answer.status_code}); make a new one under "
-                "Account & Settings and set LABEL_STUDIO_API_KEY"
-            )
-        return found
+
+def buy_access(client: httpx.Client, base: str, token: str) -> str:
+    """Trade a personal access token for an access token. Raises TokenError."""
+    try:
+        answer = client.post(f"{base}/api/token/refresh/", json={"refresh": token})
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise TokenError(f"Label Studio at {base} does not answer ({error})") from error
+    found = answer.json().get("access") if answer.status_code == 200 else None
+    if not isinstance(found, str):
+        raise TokenError(
+            f"Label Studio refuses the personal access token ({answer.status_code}); make a new one under "
+            "Account & Settings and set LABEL_STUDIO_API_KEY"
+        )
+    return found
 
 
 def allows(patterns: tuple[str, ...], host: str, port: int) -> bool:

@@ -53,9 +53,11 @@ def answer_click(question: Question, context: Any, engine: Engine) -> Answer:
         if mask is None:
             return Answer(problems=[f"region {prompt.id!r} ({prompt.label}): {found.reasons[0]}"])
         # an annotator who clicks wants to see what there is, however doubtful
-        asked = dataclasses.replace(engine.settings.answering, threshold=0.0)
-        regions = mask_regions(mask, prompt, config=_unlimited(question.config), answering=asked, score=score)
-        return Answer(problems=[regions]) if isinstance(regions, str) else Answer(regions, [score])
+        answering = engine.settings.answering
+        regions = mask_regions(mask, prompt, config=question.config, answering=answering, score=score, limited=False)
+        answer = Answer()
+        answer.add(regions, score)
+        return answer
     except (PhotoError, RegionError) as error:
         return Answer(problems=[str(error)], failed=True)
     except (NotReady, ModelFailed):
@@ -144,9 +146,3 @@ def _label_for(text: str, image: str, config: LabelConfig, kinds: Sequence[Kind]
         if text.casefold() in {word.casefold() for word in (name, *config.vocabulary.prompts(name))}:
             return name
     return usable[0] if usable else None
-
-
-def _unlimited(config: LabelConfig) -> LabelConfig:
-    return dataclasses.replace(
-        config, controls=tuple(dataclasses.replace(control, threshold=0.0) for control in config.controls)
-    )

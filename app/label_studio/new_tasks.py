@@ -24,7 +24,9 @@ def predict_new_tasks(event: Event, engine: Engine) -> None:
     Raises LabelStudioError, ConfigError, ModelFailed.
     """
     access = engine.settings.access
-    if event.action != "TASKS_CREATED" or not access.url or not access.api_key:
+    if not engine.settings.predict_new_tasks or event.action != "TASKS_CREATED":
+        return
+    if not access.url or not access.api_key:
         return
     with Client(access.url, access.api_key) as client:
         config = parse_config(str(client.project(event.project).get("label_config") or ""))

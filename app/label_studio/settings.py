@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
-KIBI, MEBI = 1024, 1024 * 1024
-DEFAULT_PORT = 9090
+MEBI = 1024 * 1024
 Shape = Literal["auto", "brush", "bitmask", "polygon"]
-SHAPES: tuple[Shape, ...] = get_args(Shape)
 
 
 @dataclass(frozen=True, kw_only=True)
