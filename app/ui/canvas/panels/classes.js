@@ -69,6 +69,8 @@ export function createClasses(app) {
     },
     choose: (act) => act(),
   });
+  // The list may be open before classes added on another tab have arrived.
+  state.on(['categories'], () => finder.refresh());
 
   return {
     ...finder,

@@ -73,6 +73,10 @@ export function createFinder({ title, placeholder, testid, find, choose, onClose
   return {
     element,
     isOpen: () => element.open,
+    /** What is searched has changed: an open list shows it. */
+    refresh() {
+      if (element.open) searching = search();
+    },
     open() {
       input.value = '';
       element.showModal();
