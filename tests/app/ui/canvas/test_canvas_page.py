@@ -97,5 +97,5 @@ def test_classes_words_import_and_export_on_the_project_tab(
     page.keyboard.press("c")
     page.get_by_test_id("classes-input").fill("teapot")
     page.locator("[data-testid=classes] [role=option]").filter(has_text="teapot").first.wait_for()
-    # The canvas may still be asking for the classes when the list opens: the offer to make a new one goes when they arrive.
+    # The list may open before the classes have arrived: the offer to make a new one goes when they do.
     page.locator("[data-testid=classes] [role=option]").filter(has_text="New class").wait_for(state="detached")
