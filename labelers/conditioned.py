@@ -23,11 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from exporters.masks import paste
-from labelers.protocol import CannotPropose, Hint, LabelerSpec
+from labelers import open_vocabulary
+from labelers.duplicates import select, suppress
+from labelers.protocol import Hint, LabelerSpec
 from labelers.quality import quality
 from labelers.records import RLE, Boxes, Instances, Photo, Status
+from labelers.scene import Scene
 from labelers.threshold import fitting_level
-from labelers.vocabulary import Vocabulary
+from labelers.vocabulary import Entry, Vocabulary
 from labelers.windows import touched
 from openseed_core.conditioning import Context
 from openseed_core.model import Conditioned, ImageFeatures, OpenSeeD
@@ -78,6 +81,7 @@ class ConditionedLabeler:
             name=name,
             version=f"{version}-{context.value}{'-zoom' if self.zoom else ''}{'-mirror' if self.mirror else ''}",
             needs_boxes=True,
+            makes_boxes=True,
             uses_names=True,
         )
         # One view is too little work to share among cores (two threads inside an operation were no faster than one),
@@ -218,7 +222,72 @@ class ConditionedOpened:
         )
 
     def propose(self, vocabulary: Vocabulary) -> Instances:
-        raise CannotPropose("the conditioned labeler needs boxes")
+        """Objects and stuff above their thresholds; see ``labelers.protocol.SceneOpened``.
+
+        The masks of objects come from the conditioned decoder, asked with the box and name just found: it looks at an
+        enlarged crop, so its masks are better than those made on the whole photo.
+        """
+        if not vocabulary.entries:
+            return _nothing()
+        seen = self._see(vocabulary)
+        least = open_vocabulary.thresholds_of(vocabulary)
+        rough = open_vocabulary.objects_above(seen, least)
+        rough = select(rough, suppress(rough, _nothing(), vocabulary=vocabulary))
+        fine = self.masks(rough.boxes, vocabulary)
+        masks = tuple(one or other for one, other in zip(fine.masks, rough.masks, strict=True))
+        status = tuple(Status.OK if mask is not None else Status.EMPTY for mask in masks)
+        objects = Instances(rough.boxes, masks, rough.scores, status, rough.reasons)
+        return open_vocabulary.joined(objects, open_vocabulary.stuff_above(seen, least))
+
+    def scene(
+        self, vocabulary: Vocabulary, *, panoptic: bool = False, semantic: bool = False, top: int | None = None
+    ) -> Scene:
+        """Everything, unthresholded; see ``labelers.protocol.SceneOpened``."""
+        with torch.inference_mode():
+            seen = self._see(vocabulary)
+            return open_vocabulary.scene_of(seen, want_panoptic=panoptic, want_semantic=semantic, top=top)
+
+    def detections(self, vocabulary: Vocabulary, *, top: int | None = None) -> tuple[Boxes, NDArray[np.float32]]:
+        """Boxes and scores of things, without masks."""
+        with torch.inference_mode():
+            return open_vocabulary.detections_of(self._see(vocabulary), top=top)
+
+    def rank_names(self, boxes: Boxes, vocabulary: Vocabulary) -> NDArray[np.float32]:
+        """The class head on each box's query, its content the word "object": [N, K]."""
+        height, width = self.pixels.shape[:2]
+        found = np.full((len(boxes), len(vocabulary.entries)), np.nan, np.float32)
+        usable = [k for k, problem in enumerate(boxes.problems(height=height, width=width)) if problem is None]
+        if not usable or not vocabulary.entries:
+            return found
+        cut = boxes.clamped(height=height, width=width)
+        asked = Vocabulary((*vocabulary.entries, Entry(_asked_name(vocabulary), (open_vocabulary.ANY_NAME,))))
+        text = self.labeler.text(asked.names, asked)
+        views = self._by_view(cut, usable)
+
+        def ask(view: _View) -> NDArray[np.float32]:
+            rows = views[view]
+            return self._class_scores(view, cut.xyxy[rows], text)
+
+        for rows, scores in zip(views.values(), self.labeler.workers.map(ask, views), strict=True):
+            found[rows] = scores
+        return found
+
+    @torch.inference_mode()
+    def _class_scores(self, view: _View, boxes: NDArray[np.float32], text: Tensor) -> NDArray[np.float32]:
+        """Class probabilities [n, K] of boxes whose content is the last row of ``text`` [K + 1, e]."""
+        features, model = self._encode(view).image(0), self.labeler.model
+        rows = torch.from_numpy(_network_boxes(boxes, view.window, features.sizes[0])).to(model.device)
+        labels = torch.full((1, len(boxes)), len(text) - 1, device=model.device)
+        out = model.masks_for_boxes(features, rows[None], text, labels, context=self.labeler.context)
+        scores: NDArray[np.float32] = out.logits[0, :, :-1].float().sigmoid().cpu().numpy()
+        return scores
+
+    @torch.inference_mode()
+    def _see(self, vocabulary: Vocabulary) -> open_vocabulary.Seen:
+        height, width = self.pixels.shape[:2]
+        features = self._encode(_View(Window(0, 0, width, height), False)).image(0)
+        text = self.labeler.text(vocabulary.names, vocabulary)
+        return open_vocabulary.see(self.labeler.model, features, text, vocabulary, output=(height, width))
 
     def _by_view(self, boxes: Boxes, rows: Sequence[int]) -> dict[_View, list[int]]:
         """Which rows are decoded from which view of the photo, in order of first use."""
@@ -278,8 +347,7 @@ class ConditionedOpened:
         """Mask logits [1 or 2, n, h, w] on the stride-4 grid of the window, and of its mirror image if wanted."""
         model = self.labeler.model
         size = features.sizes[0]
-        scale = np.array([size[1] / (window.x1 - window.x0), size[0] / (window.y1 - window.y0)] * 2, np.float32)
-        network = (boxes - np.array([window.x0, window.y0] * 2, np.float32)) * scale
+        network = _network_boxes(boxes, window, size)
         spare = step - len(boxes)
         network = np.pad(network, ((0, spare), (0, 0)), mode="edge")
         sides = [network, _mirrored_boxes(network, size[1])] if self.labeler.mirror else [network]
@@ -315,6 +383,25 @@ class ConditionedOpened:
             mask = probability > fitting_level(probability, box, left, top)
             answers.append(_Answer(mask, left, top, quality(probability, mask, box, left, top)))
         return answers
+
+
+def _network_boxes(boxes: NDArray[np.float32], window: Window, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes [N, 4] in photo pixels -> pixels of a window that the network sees at ``size`` (height, width)."""
+    scale = np.array([size[1] / (window.x1 - window.x0), size[0] / (window.y1 - window.y0)] * 2, np.float32)
+    moved: NDArray[np.float32] = (boxes - np.array([window.x0, window.y0] * 2, np.float32)) * scale
+    return moved
+
+
+def _asked_name(vocabulary: Vocabulary) -> str:
+    """A name for the question that no class of the vocabulary has."""
+    name = open_vocabulary.ANY_NAME
+    while vocabulary.get(name) is not None:
+        name += "?"
+    return name
+
+
+def _nothing() -> Instances:
+    return Instances.none_of(Boxes(np.zeros((0, 4), np.float32), ()), Status.OK, "")
 
 
 def _likeness(features: Tensor, row: int, column: int) -> Tensor:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelers.records import Boxes, Instances, Photo
+from labelers.scene import Scene
 from labelers.vocabulary import Vocabulary
 
 
@@ -77,6 +78,34 @@ class Hinting(Protocol):
         self, box: NDArray[np.float32], name: str, vocabulary: Vocabulary, *, at: tuple[float, float]
     ) -> Hint | None:
         """For one box, xyxy float32 [4], and a point (x, y); None for a box that ``masks`` can't label."""
+        ...
+
+
+@runtime_checkable
+class SceneOpened(Protocol):
+    """An ``Opened`` that sees the whole photo, given a vocabulary. Optional, as ``spec.makes_boxes`` says."""
+
+    def masks(self, boxes: Boxes, vocabulary: Vocabulary) -> Instances: ...
+
+    def propose(self, vocabulary: Vocabulary) -> Instances:
+        """What is worth showing to a person: above the thresholds, each object once, stuff as one region a class."""
+        ...
+
+    def scene(
+        self, vocabulary: Vocabulary, *, panoptic: bool = False, semantic: bool = False, top: int | None = None
+    ) -> Scene:
+        """All there is, unthresholded: ``top`` (object, class) pairs, and maps if asked for."""
+        ...
+
+    def detections(self, vocabulary: Vocabulary, *, top: int | None = None) -> tuple[Boxes, NDArray[np.float32]]:
+        """Boxes of thing classes without masks, best first, and their scores in [0, 1]."""
+        ...
+
+    def rank_names(self, boxes: Boxes, vocabulary: Vocabulary) -> NDArray[np.float32]:
+        """How well each class of the vocabulary fits each box: float32 [N, K] in [0, 1]; NaN for unusable boxes.
+
+        The names of the boxes are not looked at.
+        """
         ...
 
 

@@ -6,7 +6,7 @@ Masks are enlarged a few at a time, so that memory grows with the results kept, 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,11 +58,13 @@ class Semantic:
 
 @dataclass(frozen=True)
 class Segment:
-    """One segment of a panoptic map: its ``id`` there, the class index, and whether that class is countable."""
+    """One segment of a panoptic map: its ``id`` there, the class index, whether that class is countable, and the best
+    class probability (sigmoid, in [0, 1]) of the queries that it was made of."""
 
     id: int
     category: int
     is_thing: bool
+    score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,9 @@ def panoptic(
         score_threshold: queries whose best class probability is not above it are left out.
         overlap_threshold: a query must own at least this share of its mask.
     """
-    kept = (logits.float().sigmoid().amax(dim=-1) > score_threshold).nonzero()[:, 0]
+    certain = logits.float().sigmoid().amax(dim=-1)
+    kept = (certain > score_threshold).nonzero()[:, 0]
+    certain = certain[kept]
     ids = torch.zeros(frame.output, dtype=torch.int32, device=logits.device)
     scores, labels = class_probabilities(logits[kept]).max(dim=-1)
     best = torch.full(frame.output, -torch.inf, device=logits.device)
@@ -167,10 +171,13 @@ def panoptic(
         area, original = int(owned.sum()), int(inside[k].sum())
         if not (area and original and final.any()) or area / original < overlap_threshold:
             continue
+        sure = float(certain[k])
         if category in of_stuff:
             ids[final] = of_stuff[category]
+            at = of_stuff[category] - 1
+            segments[at] = replace(segments[at], score=max(segments[at].score, sure))
             continue
-        segments.append(Segment(len(segments) + 1, category, category in things))
+        segments.append(Segment(len(segments) + 1, category, category in things, sure))
         ids[final] = segments[-1].id
         if category not in things:
             of_stuff[category] = segments[-1].id

@@ -41,6 +41,16 @@ COMMANDS = {
   openseed-label convert-boxes dataset.json --prompt "tv=television | computer monitor" --dry-run
   openseed-label convert-boxes dataset.json -o project.db""",
     ),
+    "propose": Command(
+        "app.cli.propose",
+        "find objects and regions without boxes, or names for boxes",
+        """\
+  openseed-label propose photos/ --vocab "person, traffic light, sky (stuff)"
+  openseed-label propose photos/ labels --vocab coco-133 --tasks instances,panoptic,semantic
+  openseed-label propose photos/ --vocab classes.txt --thresholds "person=0.5, sky=0.3" --report report.html
+  openseed-label propose dataset.json more --images photos/ --max 20
+  openseed-label propose dataset.json names --for-boxes""",
+    ),
     "example": Command(
         "app.cli.example",
         "copy the bundled photos and boxes into a folder and convert them",
@@ -89,6 +99,13 @@ COMMANDS = {
   openseed-label project status dataset.openseed.db
   openseed-label project export dataset.openseed.db -o labelled.json
   openseed-label project add-user accounts.txt ann""",
+    ),
+    "assist": Command(
+        "app.cli.assist",
+        "write masks for a boxes-only COCO file with a model, to train on",
+        """\
+  openseed-label assist detection.json --images photos/
+  openseed-label assist detection.json --weights my-model.safetensors --min-quality 0.7 -o detection.assisted.json""",
     ),
     "models": Command(
         "app.cli.models",

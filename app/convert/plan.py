@@ -44,6 +44,7 @@ class State(IntEnum):
     FAILED = 8
     NO_PHOTO = 9
     NO_IMAGE = 10
+    POOR = 11
 
 
 @dataclass(frozen=True)

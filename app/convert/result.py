@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,24 @@ class PhotoResult:
             masks=tuple(None if mask is None else frame.mask_from_upright(mask) for mask in instances.masks),
             note=frame.note,
             mismatch=mismatch,
+        )
+
+    def without_poor(self, quality: float) -> PhotoResult:
+        """Masks with a score below ``quality`` are taken out, and the reason says so."""
+        poor = [
+            state is State.CONVERTED and score < quality for state, score in zip(self.states, self.scores, strict=True)
+        ]
+        if not any(poor):
+            return self
+        rows = list(zip(poor, self.states, self.reasons, self.scores, self.masks, strict=True))
+        return replace(
+            self,
+            states=tuple(State.POOR if drop else state for drop, state, *_ in rows),
+            reasons=tuple(
+                f"its mask has the quality {score:g}, below {quality:g}" if drop else reason
+                for drop, _, reason, score, _ in rows
+            ),
+            masks=tuple(None if drop else mask for drop, *_, mask in rows),
         )
 
     @staticmethod

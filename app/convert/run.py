@@ -90,6 +90,7 @@ def label(
         if isinstance(found, Asked) and outcome.instances is not None:
             instances = refined(outcome.instances, plan.settings)
             result = PhotoResult.of(found.rows, instances, found.frame, mismatch=found.mismatch)
+            result = result.without_poor(plan.settings.min_quality)
         else:
             rows = found.rows if isinstance(found, Asked) else found
             result = PhotoResult.unread(rows, outcome.error or "the photo could not be read")

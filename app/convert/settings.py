@@ -19,7 +19,8 @@ class Settings:
     """One run of convert-boxes. Made by ``of``, which resolves the paths.
 
     ``images`` is None where the photos are looked for beside the JSON. ``margin`` is a fraction of the box size,
-    ``simplify`` pixels. The other fields are the command's options of the same name.
+    ``simplify`` pixels. Masks with a score below ``min_quality`` are not written; ``assisted`` notes in the provenance
+    that a model wrote the mask for training. The other fields are the command's options of the same name.
     """
 
     source: Path
@@ -47,6 +48,8 @@ class Settings:
     overlap: Literal["keep", "argmax"] = "keep"
     tighten: bool = False
     provenance: bool = True
+    min_quality: float = 0.0
+    assisted: bool = False
 
     @staticmethod
     def of(*, source: Path, output: Path | None = None, in_place: bool = False, **options: Any) -> Settings:
@@ -84,4 +87,6 @@ class Settings:
     def fingerprint(self) -> dict[str, Any]:
         """The options that the masks of a photo depend on: a resumed run must have the same."""
         values = dataclasses.asdict(self)
-        return {name: list(v) if isinstance(v := values[name], tuple) else v for name in _MASK_FIELDS}
+        found = {name: list(v) if isinstance(v := values[name], tuple) else v for name in _MASK_FIELDS}
+        # only where it is used, so that a run which an older version began can go on
+        return found | ({"min_quality": self.min_quality} if self.min_quality else {})

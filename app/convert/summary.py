@@ -27,6 +27,7 @@ WORDS = {
     State.FAILED: "not converted: the labeler failed",
     State.NO_PHOTO: "not converted: the photo could not be read",
     State.NO_IMAGE: "not converted: the image_id is not in the file",
+    State.POOR: "not converted: the mask's quality is below --min-quality",
 }
 GOOD = frozenset({State.TODO, State.CONVERTED, State.KEPT, State.CROWD, State.LEFT_OUT})
 

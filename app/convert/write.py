@@ -63,6 +63,9 @@ def make_edit(plan: Plan, row: int, mask: RLE, *, score: float, spec: LabelerSpe
     """What changes in one annotation. ``mask`` is in the frame of the input's boxes."""
     settings = plan.settings
     provenance: dict[str, Any] = {"labeler": spec.name, "version": spec.version, "score": score}
+    if settings.assisted:
+        known = spec.version.startswith(f"{spec.name}-")  # versions of models begin with their name
+        provenance["assisted"] = spec.version if known else f"{spec.name}-{spec.version}"
     bbox: tuple[int, int, int, int] | None = None
     old = plan.document.raw_annotation(row) if settings.tighten or settings.redo else {}
     if settings.tighten:

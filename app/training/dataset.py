@@ -1,12 +1,10 @@
-"""COCO files with masks -> training records in memory, and an endless reproducible stream of batches."""
+"""COCO files with masks -> training records in memory, and reproducible batches of crops."""
 
 from __future__ import annotations
 
 import json
-import queue
-import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,14 +97,12 @@ class Batches:
         seed: int,
         mean: Sequence[float],
         std: Sequence[float],
-        prefetch: int = 4,
     ) -> None:
         self._records = data.records
         self._settings = settings
         self._batch = batch
         self._seed = seed
         self._pixels: dict[str, Sequence[float]] = {"mean": mean, "std": std}
-        self._prefetch = prefetch
         owner = np.concatenate([np.full(len(r.labels), i) for i, r in enumerate(data.records)])
         row = np.concatenate([np.arange(len(r.labels)) for r in data.records])
         weights = np.concatenate([r.weights for r in data.records]).astype(np.float64)
@@ -121,34 +117,3 @@ class Batches:
             draw(self._records[int(self._objects[p, 0])], int(self._objects[p, 1]), self._settings, rng) for p in picks
         ]
         return collate(samples, **self._pixels)
-
-    def __call__(self, start: int) -> Iterator[ConditionedBatch]:
-        """Endless batches from ``start`` on, made ahead in a thread."""
-        ready: queue.Queue[ConditionedBatch | BaseException] = queue.Queue(self._prefetch)
-        stop = threading.Event()
-
-        def produce() -> None:
-            step = start
-            while not stop.is_set():
-                try:
-                    item: ConditionedBatch | BaseException = self.make(step)
-                except BaseException as error:
-                    item = error
-                step += 1
-                while not stop.is_set():
-                    try:
-                        ready.put(item, timeout=0.5)
-                        break
-                    except queue.Full:
-                        continue
-
-        thread = threading.Thread(target=produce, daemon=True)
-        thread.start()
-        try:
-            while True:
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stop.set()

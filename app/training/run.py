@@ -5,128 +5,165 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-import torch.distributed as dist
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import nn
 from tqdm import tqdm
 
+from app.training.build import build, text_features
 from app.training.curve import draw_curve
+from app.training.data import PhotoSet, read_set
 from app.training.dataset import Batches, load
-from app.training.settings import DataSettings, RunSettings, Settings
-from openseed_core.backbones.csp import CSPBackbone
-from openseed_core.config import PRESETS
+from app.training.joined import joined
+from app.training.photo_batches import PhotoBatches, Source
+from app.training.settings import DataSettings, Settings, SourceSettings
+from app.training.stream import Stream
+from app.training.words import name_source
 from openseed_core.model import OpenSeeD
-from openseed_core.training.loop import Progress, train
-from openseed_core.weights.nanodet import load_nanodet
-from openseed_core.weights.store import load_model, save_model
+from openseed_core.training.engine import Progress, accelerator_for, train
+from openseed_core.training.objective import JointObjective
+from openseed_core.training.photos import Jitter
+from openseed_core.training.schedule import FROZEN_TEXT
+from openseed_core.weights.store import save_model
 
-# The stand-in for a dropped name.
-ANY_NAME = "object"
 
+def run(settings: Settings, *, added: Sequence[PhotoSet] = ()) -> Path:
+    """Train to the end of the schedule (resuming if the output folder holds a checkpoint); returns the model folder.
 
-def run(settings: Settings) -> Path:
-    """Train to the end of the schedule (resuming if the output folder holds a checkpoint); returns the model folder."""
+    Args:
+        added: further segmentation sets that no file describes (a project's accepted annotations).
+    """
     torch.set_num_threads(settings.run.threads or torch.get_num_threads())
     torch.manual_seed(settings.run.seed)
-    rank, world = _join()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data = load(
-        settings.data.train / "annotations.json",
-        settings.data.train / "images",
-        leave_out=settings.data.leave_out,
-        source_weights=dict(settings.data.source_weights),
-        balance=settings.data.balance,
-    )
+    accelerator = accelerator_for(settings.machine)
+    main, world = accelerator.is_main_process, accelerator.num_processes
     model = build(settings.run)
-    model.to(device, memory_format=torch.channels_last)
-    text = text_features(model, data.names, settings.run.features).to(device)
-    batches = Batches(
-        data,
-        settings.crops,
-        batch=settings.run.batch // world,
-        seed=settings.run.seed * world + rank,
-        mean=model.config.mean,
-        std=model.config.std,
+    model.to(accelerator.device, memory_format=torch.channels_last)
+    stream = make_stream(
+        settings, model, seed=settings.run.seed * world + accelerator.process_index, world=world, added=added
     )
     output = settings.run.output
     output.mkdir(parents=True, exist_ok=True)
-    (output / "names.json").write_text(json.dumps(data.names))
     log = output / "log.jsonl"
-    with tqdm(total=settings.schedule.steps, unit="step", file=sys.stderr, mininterval=5, disable=rank > 0) as bar:
+    board = _board(output) if main and settings.run.tensorboard else None
+    with tqdm(total=settings.schedule.steps, unit="step", file=sys.stderr, mininterval=5, disable=not main) as bar:
 
         def report(progress: Progress) -> None:
-            if rank > 0:
-                return
             with log.open("a") as file:
                 file.write(json.dumps(asdict(progress)) + "\n")
+            if board is not None:
+                _to_board(board, progress)
             bar.update(progress.step - bar.n)
             if progress.validation is not None:
                 bar.write(f"step {progress.step}: validation IoU {progress.validation:.4f}", file=sys.stderr)
                 draw_curve(log, output / "curve.png")
             else:
-                bar.set_postfix(loss=f"{progress.losses['total']:.3f}", crops_s=f"{progress.crops_per_second:.1f}")
+                shown = {"loss": f"{progress.losses['total']:.3f}", "pictures_s": f"{progress.pictures_per_second:.1f}"}
+                bar.set_postfix(shown | ({"skipped": str(progress.skipped)} if progress.skipped else {}))
 
-        model = train(
-            model,
-            text,
-            batches,
-            objective=settings.objective,
+        train(
+            JointObjective(model, settings.joint, settings.objective),
+            stream,
+            accelerator=accelerator,
+            machine=settings.machine,
             schedule=settings.schedule,
-            checkpoint=output / "checkpoint.pt",
-            seed=settings.run.seed * world + rank,
+            folder=output / "checkpoints",
             on_progress=report,
-            validate=_validator(settings.data) if rank == 0 else None,
+            validate=_validator(settings.data) if main else None,
         )
-    if rank > 0:
-        return output / "model"
-    draw_curve(log, output / "curve.png")
-    save_model(model, output / "model", half=True)
+    if board is not None:
+        board.close()
+    if main:
+        if log.exists():
+            draw_curve(log, output / "curve.png")
+        save_model(model, output / "model", half=True)
+    accelerator.wait_for_everyone()
     return output / "model"
 
 
-def _join() -> tuple[int, int]:
-    """(rank, number of processes), joining the others where torchrun started several."""
-    if "WORLD_SIZE" not in os.environ:
-        return 0, 1
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=timedelta(hours=1))
-    return dist.get_rank(), dist.get_world_size()
+def make_stream(
+    settings: Settings, model: OpenSeeD, *, seed: int, world: int = 1, added: Sequence[PhotoSet] = ()
+) -> Stream:
+    """All data that the settings name, as batches of one process."""
+    frozen = all(any(name.startswith(prefix) for prefix in settings.schedule.freeze) for name in FROZEN_TEXT)
+    pixels = {"mean": model.config.mean, "std": model.config.std}
+    crops = crop_text = None
+    if settings.data.train is not None:
+        files = ["annotations.json", *(["annotations_stuff.json"] if settings.data.stuff else [])]
+        data = joined(
+            [
+                load(
+                    settings.data.train / file,
+                    settings.data.train / "images",
+                    leave_out=settings.data.leave_out,
+                    source_weights=dict(settings.data.source_weights),
+                    balance=settings.data.balance,
+                )
+                for file in files
+            ]
+        )
+        crops = Batches(data, settings.crops, batch=max(settings.run.batch // world, 1), seed=seed, **pixels)
+        crop_text = text_features(model, data.names, settings.run.features).cpu()
+
+    def photos(sources: Sequence[SourceSettings], more: Sequence[PhotoSet], batch: int, offline: int | None) -> Any:
+        sets = [(_read(source), source.weight) for source in sources] + [(photo_set, 1.0) for photo_set in more]
+        if not sets or batch < 1:
+            return None
+        jitter = Jitter(
+            size=settings.photos.size, scale=settings.photos.scale, flip=settings.photos.flip, empty=offline is None
+        )
+        made = tuple(Source(found, name_source(found, model, frozen=frozen), weight) for found, weight in sets)
+        return PhotoBatches(made, batch, jitter, offline_from=offline, **pixels)
+
+    return Stream(
+        seed=seed,
+        accumulate=settings.machine.accumulate,
+        crops=crops,
+        crop_text=crop_text,
+        segmentation=photos(settings.segmentation, added, settings.photos.segmentation, None),
+        detection=photos(settings.detection, (), settings.photos.detection, settings.photos.offline_from),
+        workers=settings.run.workers,
+    )
 
 
-def build(settings: RunSettings) -> OpenSeeD:
-    """A model of the preset with the initial weights that the settings name."""
-    model = OpenSeeD(PRESETS[settings.preset]())
-    if settings.backbone is not None:
-        assert isinstance(model.backbone, CSPBackbone), "only nano starts from NanoDet-g"
-        load_nanodet(model.backbone, settings.backbone)
-    if settings.text is not None:
-        model.text_encoder.load_state_dict({key: value.float() for key, value in load_file(settings.text).items()})
-    elif settings.preset == "nano" and settings.features is None:
-        # distilled apart from the masks (benchmarks/distil_text.py), so a new training starts from the shipped one
-        model.text_encoder.load_state_dict(load_model("nano").text_encoder.state_dict())
-    if settings.init is not None:
-        model.load_state_dict(load_file(settings.init), strict=False)
-    return model
+def _read(source: SourceSettings) -> PhotoSet:
+    found = read_set(
+        source.path,
+        kind=source.kind,
+        images=source.images,
+        masks=source.masks,
+        leave_out=source.leave_out,
+        limit=source.limit,
+        quiet=os.environ.get("RANK", "0") != "0",
+    )
+    for problem in found.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    return found
 
 
-@torch.no_grad()
-def text_features(model: OpenSeeD, names: tuple[str, ...], stored: Path | None) -> Tensor:
-    """[K + 1, e] features of the names and of ``ANY_NAME``, from the model or from an ``.npz``."""
-    wanted = [*names, ANY_NAME]
-    if stored is None:
-        return model.encode_text([[name] for name in wanted])
-    with np.load(stored, allow_pickle=False) as arrays:
-        row = {str(name): i for i, name in enumerate(arrays["names"])}
-        return torch.from_numpy(arrays["emb"][[row[name] for name in wanted]].astype(np.float32))
+def _board(output: Path) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(output / "tensorboard"))  # type: ignore[no-untyped-call]
 
 
-def _validator(data: DataSettings) -> Callable[[OpenSeeD], float] | None:
+def _to_board(board: Any, progress: Progress) -> None:
+    for name, value in progress.losses.items():
+        board.add_scalar(f"loss/{name}", value, progress.step)
+    if progress.validation is not None:
+        board.add_scalar("validation/iou", progress.validation, progress.step)
+        return
+    board.add_scalar("speed/pictures_per_second", progress.pictures_per_second, progress.step)
+    board.add_scalar("optimiser/learning_rate", progress.learning_rate, progress.step)
+    board.add_scalar("optimiser/gradient_norm", progress.gradient_norm, progress.step)
+    board.add_scalar("optimiser/skipped", progress.skipped, progress.step)
+
+
+def _validator(data: DataSettings) -> Callable[[nn.Module], float] | None:
     """A function model -> mean IoU on the first photos of val, or None."""
     val = data.val
     if val is None:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from openseed_core.training.conditioned import Objective
-    from openseed_core.training.loop import Schedule
+    from openseed_core.training.engine import Machine
+    from openseed_core.training.objective import JointSettings
     from openseed_core.training.samples import CropSettings
+    from openseed_core.training.schedule import Schedule
 
 T = TypeVar("T")
 
@@ -22,22 +24,66 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Where the photos are.
+    """Crops around annotated objects: the box-conditioned objective, and what is validated on.
 
     Attributes:
-        train, val: folders with ``annotations.json`` and ``images/``.
+        train, val: folders with ``annotations.json`` and ``images/``; without ``train`` no crops are drawn.
+        stuff: also draw crops around the stuff regions of ``annotations_stuff.json`` there.
         leave_out: class names whose instances aren't trained on.
         source_weights: extra drawing weight by the image field ``source``.
         balance: an object of a class with n instances is drawn with weight n ** -balance.
         validation_photos: photos of val used while training.
     """
 
-    train: Path
+    train: Path | None = None
     val: Path | None = None
+    stuff: bool = False
     leave_out: tuple[str, ...] = ()
     source_weights: Mapping[str, float] = field(default_factory=dict)
     balance: float = 0.5
     validation_photos: int = 100
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """One data set of whole photos: a ``[[segmentation]]`` or ``[[detection]]`` table.
+
+    Attributes:
+        path: JSON file, or a folder with ``annotations.json`` and ``images/``.
+        kind: ``auto``, ``coco``, ``panoptic``, ``boxes`` or ``objects365``.
+        images: folder of the photos where it isn't beside the JSON.
+        masks: False takes boxes and names only.
+        leave_out: class names that aren't read.
+        weight: share of the batches drawn from it, relative to its neighbours.
+        limit: only so many photos.
+    """
+
+    path: Path
+    kind: str = "auto"
+    images: Path | None = None
+    masks: bool = True
+    leave_out: tuple[str, ...] = ()
+    weight: float = 1.0
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class PhotoSettings:
+    """How whole photos are drawn.
+
+    Attributes:
+        size: side of the square network input, a multiple of 32; scale: range of the jitter (spec 8.1).
+        flip: probability of a mirror image.
+        segmentation, detection: photos of a batch of each kind.
+        offline_from: step from which masks that ``assist`` wrote into detection data count; -1 = never.
+    """
+
+    size: int = 1024
+    scale: tuple[float, float] = (0.1, 2.0)
+    flip: float = 0.5
+    segmentation: int = 2
+    detection: int = 2
+    offline_from: int = -1
 
 
 @dataclass(frozen=True)
@@ -46,12 +92,14 @@ class RunSettings:
 
     Attributes:
         preset: model configuration.
-        output: folder for checkpoint, log, curve and the finished model.
+        output: folder for checkpoints, log, curve and the finished model.
         backbone: NanoDet-g ``.npz`` that initialises the backbone of ``nano``.
         text: safetensors of a text encoder to start from (default for ``nano``: the embedded model's).
         features: ``.npz`` with ``names`` and ``emb`` to use instead of a text encoder.
-        init: safetensors of a whole model to start from.
-        batch, seed, threads: crops per step, random seed, CPU threads (0 = all).
+        init: weights to start from: ``nano``, an official checkpoint, a folder or a ``.safetensors`` file.
+        batch: crops per step over all processes; seed; threads: CPU threads of a process (0 = all).
+        workers: processes that make batches ahead.
+        tensorboard: also write TensorBoard events into the output folder.
     """
 
     output: Path
@@ -63,6 +111,8 @@ class RunSettings:
     batch: int = 16
     seed: int = 0
     threads: int = 0
+    workers: int = 1
+    tensorboard: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,17 +124,25 @@ class Settings:
     crops: CropSettings
     objective: Objective
     schedule: Schedule
+    joint: JointSettings
+    machine: Machine
+    photos: PhotoSettings
+    segmentation: tuple[SourceSettings, ...] = ()
+    detection: tuple[SourceSettings, ...] = ()
 
 
 def read(path: Path) -> Settings:
     """Read a TOML file; paths in it are relative to the current folder.
 
     Raises:
-        SettingsError: the file is missing, isn't TOML, or has an unknown or missing key.
+        SettingsError: the file is missing, isn't TOML, has an unknown or missing key, or names no data.
     """
     from openseed_core.training.conditioned import Objective
-    from openseed_core.training.loop import Schedule
+    from openseed_core.training.engine import Machine
+    from openseed_core.training.matching import Weights
+    from openseed_core.training.objective import JointSettings
     from openseed_core.training.samples import CropSettings
+    from openseed_core.training.schedule import Schedule
 
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -98,12 +156,35 @@ def read(path: Path) -> Settings:
         "crops": CropSettings,
         "objective": Objective,
         "schedule": Schedule,
+        "joint": JointSettings,
+        "machine": Machine,
+        "photos": PhotoSettings,
     }
-    unknown = set(document) - set(sections)
+    lists = ("segmentation", "detection")
+    unknown = set(document) - set(sections) - set(lists)
     if unknown:
-        raise SettingsError(f"{path}: unknown section [{unknown.pop()}]; sections are {', '.join(sections)}")
+        raise SettingsError(f"{path}: unknown section [{unknown.pop()}]; sections are {', '.join((*sections, *lists))}")
+    joint = document.get("joint", {})
+    if "weights" in joint:
+        joint["weights"] = _section(path, "joint.weights", Weights, joint["weights"])
     made: dict[str, Any] = {name: _section(path, name, kind, document.get(name, {})) for name, kind in sections.items()}
-    return Settings(**made)
+    for name in lists:
+        rows = document.get(name, [])
+        if not isinstance(rows, list):
+            raise SettingsError(f"{path}: write [[{name}]] with two brackets: there may be several data sets")
+        made[name] = tuple(_section(path, f"[{name}]", SourceSettings, row) for row in rows)
+    settings = Settings(**made)
+    _check(path, settings)
+    return settings
+
+
+def _check(path: Path, settings: Settings) -> None:
+    if settings.data.train is None and not settings.segmentation and not settings.detection:
+        raise SettingsError(f"{path}: no data; name a folder in [data] train, or in [[segmentation]] or [[detection]]")
+    if settings.photos.size % 32:
+        raise SettingsError(f"{path}: [photos] size is {settings.photos.size}; it must be a multiple of 32")
+    if settings.run.features is not None and (settings.segmentation or settings.detection):
+        raise SettingsError(f"{path}: [run] features are for crops only; leave it out, or the whole photos")
 
 
 def _section(path: Path, name: str, kind: type[T], values: Mapping[str, Any]) -> T:

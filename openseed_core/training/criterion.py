@@ -126,10 +126,13 @@ class Criterion:
             bce = dice = prediction.masks.sum() * 0
         else:
             places = points.losses(logits.detach(), points.count)
-            truths = torch.cat(
-                [_masks(t)[k] if len(k) else _masks(t)[:0] for t, (_, k) in zip(targets, pairs, strict=True) if len(t)]
-            )
-            bce, dice = mask_losses(sample_points(logits, places), sample_points(truths.float(), places))
+            sizes = [len(query) for query, _ in pairs]
+            wanted_masks = [
+                _at(_masks(target), index, part)
+                for target, (_, index), part in zip(targets, pairs, torch.split(places, sizes), strict=True)
+                if len(index)
+            ]
+            bce, dice = mask_losses(sample_points(logits, places), torch.cat(wanted_masks))
         return losses | {f"loss_mask_bce{suffix}": bce / count, f"loss_mask_dice{suffix}": dice / count}
 
 
@@ -137,6 +140,20 @@ def _masks(target: Targets) -> Tensor:
     if target.masks is None:
         raise ValueError("a segmentation target has no masks; give masks, or judge the batch as detection data")
     return target.masks
+
+
+def _at(masks: Tensor, index: Tensor, places: Tensor) -> Tensor:
+    """Values of mask ``index[i]`` at ``places[i]``: [n, H, W], [m], [m, P, 2] -> [m, P].
+
+    Every target has the same number of pairs (one, or one for each denoising group), so its points are sampled
+    together, without a copy of the mask for each pair.
+    """
+    if len(index) % len(masks):  # fewer queries than targets
+        return sample_points(masks[index], places)
+    copies = len(index) // len(masks)
+    order = index.argsort(stable=True)
+    grouped = places[order].view(len(masks), copies * places.shape[1], 2)
+    return sample_points(masks, grouped).view(len(index), -1)[order.argsort()]
 
 
 def focal_of(logits: Tensor, targets: Sequence[Targets], pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
