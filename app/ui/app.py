@@ -17,7 +17,7 @@ from app.ui.guard import Guard
 from app.ui.origin import own_names
 from app.ui.page_policy import PagePolicy
 from app.ui.routes import annotations as changes
-from app.ui.routes import masks, photos, project, queue, session
+from app.ui.routes import masks, photos, project, proposals, queue, session
 from app.ui.server import Server
 from app.ui.sessions import Revoked, Sessions
 from app.ui.settings import UiSettings
@@ -57,7 +57,7 @@ def build_api(found: Project, labeler_factory: Callable[[], Labeler], settings: 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=running)
     app.state.server = Server(found, engine, settings, sessions)
     errors.install(app)
-    for routes in (session, project, queue, photos, changes, masks):
+    for routes in (session, project, queue, photos, changes, masks, proposals):
         app.include_router(routes.router)
     app.add_api_route("/", _to_page, methods=["GET"])
     app.add_api_route(PAGE, _to_page, methods=["GET"])

@@ -23,10 +23,11 @@ from app.store.records import AnnotationRecord, Box, ImageRecord
 from app.ui.settings import MEBI
 from labelers.paths import find_photo
 from labelers.photos import Unreadable, read_header
-from labelers.protocol import Labeler, Opened
+from labelers.protocol import CannotPropose, Labeler, Opened
 from labelers.records import RLE, Boxes, Instances
 from labelers.repair import repair
 from labelers.rows import describe
+from labelers.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +106,17 @@ class Engine:
             opened = self._opened(images.image(self._project, image_id))
             asked = Boxes(np.array(boxes, np.float32).reshape(-1, 4), tuple(names))
             return opened.masks(asked, vocabulary(self._project))
+
+    def propose(self, image_id: int, words: Vocabulary) -> Instances:
+        """What the labeler finds on the photo by itself, in pixels of the upright photo.
+
+        Raises NotReady, ModelFailed, NotFound, PhotoError; CannotPropose: this labeler needs boxes.
+        """
+        labeler = self._model.get()
+        if not labeler.spec.makes_boxes:
+            raise CannotPropose(f"the model {labeler.spec.name} can't find objects by itself; draw a box with B")
+        with self._click():
+            return self._opened(images.image(self._project, image_id)).propose(words)
 
     def repair(
         self, image_id: int, annotation: AnnotationRecord, x: float, y: float, include: bool, *, name: str

@@ -208,6 +208,29 @@ export function createActs(app) {
       return changed;
     },
 
+    /** What the model sees on this photo and nobody has marked yet, as proposals. */
+    async findObjects() {
+      const { image } = state.get();
+      if (!image) return null;
+      let known = 0;
+      const since = performance.now();
+      app.toast('Looking for objects …');
+      const changed = await act(
+        null,
+        async () => {
+          const answer = await api.post(`images/${image.id}/propose`);
+          known = answer.known ?? 0;
+          return answer;
+        },
+        { since },
+      );
+      if (!changed) return null;
+      const rest = known ? ` ${known} more are marked already.` : '';
+      if (changed.length) app.toast(`${changed.length} found: accept, change or reject them.${rest}`);
+      else app.toast(known ? 'Nothing new: what the model sees is marked already.' : 'The model sees none of the classes here.');
+      return changed;
+    },
+
     /** @param {Annotation[]} some @param {import('./types.js').State} value */
     setStates(some, value) {
       some.forEach(({ id }) => expect(id, { state: value }));

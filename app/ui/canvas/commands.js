@@ -61,6 +61,7 @@ export const COMMANDS = [
   command('class', 'Object', 'Find a class by typing', ['C'], (app) => app.panels.openClasses()),
   command('decode', 'Object', 'Make the mask anew from the box', ['M'], onSelected((app, one) => (one.box ? app.acts.decode(one) : app.toast('It has no box.')))),
   command('convert', 'Object', 'Masks for all boxes of this photo', ['Shift+M'], (app) => app.mayWrite() && void app.acts.convertAll()),
+  command('find', 'Object', 'Find objects of the project’s classes', ['G'], (app) => app.mayWrite() && void app.acts.findObjects()),
   command('polygon', 'Object', 'Show as polygon', ['L'], (app) => app.polygonView.toggle()),
   command('split', 'Object', 'Take apart into islands', ['T'], needsMask((app, one) => app.acts.split(one))),
   command('fill', 'Object', 'Fill holes', ['F'], needsMask((app, one) => app.acts.fillHoles(one))),

@@ -24,6 +24,7 @@ const PATHS = {
   delete: '<path d="M4 6h12M8 6V4h4v2M6 6l.7 10h6.600L14 6M8.500 9v4.500M11.500 9v4.500"/>',
   eye: '<path d="M2.500 10C5 6 7.500 5 10 5s5 1 7.500 5c-2.500 4-5 5-7.500 5s-5-1-7.500-5z"/><circle cx="10" cy="10" r="2.300"/>',
   done: '<rect x="3.500" y="4" width="13" height="12" rx="1.500"/><path class="os-tick" d="M6.500 10.500l2.500 2.500 5-6"/>',
+  find: '<path d="M3.500 7V3.500H7M13 3.500h3.500V7M16.500 13v3.500H13M7 16.500H3.500V13"/><path d="M10 6l1.100 2.900L14 10l-2.900 1.100L10 14l-1.100-2.900L6 10l2.900-1.100z"/>',
   convert: '<rect x="3.500" y="3.500" width="6" height="6" stroke-dasharray="2 1.500"/><rect x="11" y="11" width="6" height="6" stroke-dasharray="2 1.500"/><path d="M13 4.500c2 0 3 1 3 3M7 16c-2 0-3-1-3-3"/>',
 };
 

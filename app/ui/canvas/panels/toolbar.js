@@ -14,6 +14,7 @@ export function createToolbar(app) {
     ...buttons.map(({ button }) => button),
     h('hr', {}),
     commandButton(app, 'convert', { icon: 'convert', class: 'os-tool' }),
+    commandButton(app, 'find', { icon: 'find', class: 'os-tool', label: 'Find objects' }),
     h('hr', {}),
     commandButton(app, 'undo', { icon: 'undo', class: 'os-tool' }),
     commandButton(app, 'redo', { icon: 'redo', class: 'os-tool' }),
