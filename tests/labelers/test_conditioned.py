@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from exporters.masks import area, box_xyxy, decode
 from labelers.conditioned import MASK_MARGIN, ConditionedLabeler
-from labelers.protocol import CannotPropose, Hinting
+from labelers.protocol import Hinting
 from labelers.records import Boxes, Photo, Status
 from labelers.vocabulary import Vocabulary
 
@@ -111,11 +111,6 @@ def test_prompts_reach_the_model(labeler: ConditionedLabeler) -> None:
 def test_no_boxes_no_rows(labeler: ConditionedLabeler) -> None:
     result = labeler.open(_photo()).masks(Boxes(np.zeros((0, 4), np.float32), ()), Vocabulary())
     assert len(result) == 0
-
-
-def test_it_needs_boxes(labeler: ConditionedLabeler) -> None:
-    with pytest.raises(CannotPropose):
-        labeler.open(_photo()).propose(Vocabulary())
 
 
 def test_mirror_averaging_is_symmetric_and_another_version(labeler: ConditionedLabeler) -> None:
