@@ -1,4 +1,7 @@
-"""``openseed-label evaluate``: masks from given boxes against the file's own masks, labelers side by side."""
+"""``openseed-label evaluate``: what a labeler makes against the truth in a file, labelers side by side.
+
+``--protocol boxes`` gives it boxes and names; the other protocols and ``--suite`` give it nothing but the class names.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,48 @@ from typing import TYPE_CHECKING
 from app.cli.convert_boxes import add_labeler_arguments, count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.evaluation.suites.suite import Suite
+    from app.evaluation.task import Run, Task
     from labelers.protocol import Labeler
 
 LABELERS = ("conditioned", "rectangle", "ellipse", "grabcut")
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
+PROTOCOLS = ("boxes", "instance", "detection", "panoptic", "semantic", "seginw")
+SUITES = ("coco", "ade20k", "cityscapes", "lvis", "bdd", "scannet", "sun", "seginw")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "%(prog)s [options] gt.json"
-    parser.add_argument("source", type=Path, metavar="gt.json", help="COCO file with boxes, class names and true masks")
+    parser.usage = "%(prog)s [options] gt.json | --suite NAME --root DIR"
+    parser.add_argument(
+        "source",
+        type=Path,
+        nargs="?",
+        metavar="gt.json",
+        help="the truth: a COCO or COCO panoptic file; a folder of label PNGs for semantic; of data sets for seginw",
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos (default: beside the JSON)")
-    parser.add_argument("--protocol", choices=("boxes",), default="boxes", help="what is measured (default: boxes)")
+    parser.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default="boxes",
+        help="boxes: masks from given boxes (default); the others find everything themselves. instance, detection: "
+        "mask or box AP; panoptic: PQ; semantic: mIoU; seginw: mask AP of many data sets",
+    )
+    parser.add_argument("--suite", choices=SUITES, help="a public data set in its own layout, see docs/evaluation.md")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="with --suite: the folder of the data set")
     parser.add_argument("--limit", type=count, metavar="N", help="only the first N photos")
     parser.add_argument("--quick", action="store_true", help="the boxes as they are only: no jitter, no other names")
     parser.add_argument(
         "--exif", choices=("auto", "raw", "upright"), default="auto", help="the frame of the boxes of rotated photos"
+    )
+    truth = parser.add_argument_group("truth of panoptic and semantic")
+    truth.add_argument("--panoptic-dir", type=Path, metavar="DIR", help="folder of the PNGs (default: gt/ for gt.json)")
+    truth.add_argument("--stuff", type=Path, metavar="FILE", help="COCO file with stuff masks of the same photos")
+    truth.add_argument("--vocab", metavar="NAMES", help="classes of label PNGs: a list, a file, or a name (ade20k-150)")
+    truth.add_argument(
+        "--first-label", type=int, default=0, metavar="N", help="value of their first class (default: 0)"
     )
     add_labeler_arguments(parser, several=True)
     out = parser.add_argument_group("output")
@@ -38,6 +68,81 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from app.errors import UsageError
+
+    if args.suite is not None:
+        return _run_suite(args)
+    if args.source is None:
+        raise UsageError("name the file with the truth: openseed-label evaluate gt.json, or use --suite and --root")
+    if args.protocol != "boxes":
+        return _run_protocol(args)
+    return _run_boxes(args)
+
+
+def _run_suite(args: argparse.Namespace) -> int:
+    from app.errors import UsageError
+    from app.evaluation.suites import SUITES as KNOWN
+
+    if args.root is None or args.source is not None:
+        raise UsageError(f"--suite {args.suite} needs --root, the folder of the data set, and no other file")
+    suite = KNOWN[args.suite]
+    return _measure(args, lambda: suite.tasks(args.root), suite=suite)
+
+
+def _run_protocol(args: argparse.Namespace) -> int:
+    from app.evaluation.protocols import Asked, tasks_for
+
+    asked = Asked(
+        args.source,
+        images=args.images,
+        panoptic_dir=args.panoptic_dir,
+        stuff=args.stuff,
+        vocab=args.vocab,
+        first_label=args.first_label,
+        prompts=tuple(args.prompt),
+        exif=args.exif,
+    )
+    return _measure(args, lambda: tasks_for(args.protocol, asked))
+
+
+def _measure(args: argparse.Namespace, make_tasks: Callable[[], list[Task]], *, suite: Suite | None = None) -> int:
+    """Everything but ``boxes``. The tasks keep count, so they are made anew for each labeler."""
+    from app.convert.progress import bar
+    from app.errors import UsageError
+    from app.evaluation.resize import resize_as
+    from app.evaluation.scene_table import as_json, as_text
+    from app.evaluation.seginw import summarised
+    from app.evaluation.task import photos_of, run_tasks
+
+    if args.plot is not None:
+        raise UsageError("--plot draws --protocol boxes only; use --json for the numbers of this one")
+    averaged = suite.averaged if suite is not None else args.protocol == "seginw"
+    # the default names the baselines too, and they find nothing without boxes
+    names = ["conditioned"] if args.labeler == ",".join(LABELERS) else _names(args.labeler)
+    runs: list[tuple[str, Run]] = []
+    for name in names:
+        tasks = make_tasks()
+        labeler = _build(name, args)
+        sized = resize_as(labeler, suite.resize) if suite is not None else ""
+        with bar(total=len(photos_of(tasks, args.limit)), unit="photos", what=name, quiet=args.quiet) as progress:
+            run = run_tasks(labeler, tasks, limit=args.limit, on_photo=progress.update)
+        runs.append((labeler.spec.name, summarised(run) if averaged else run))
+    source = str(args.root if suite is not None else args.source)
+    published = suite.published if suite is not None else ()
+    remarks = (sized, *suite.remarks) if suite is not None else ()
+    if args.json:
+        protocol = f"suite {suite.name}" if suite is not None else args.protocol
+        found = as_json(runs, source=source, protocol=protocol, published=published, remarks=remarks)
+        json.dump(found, sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        title = suite.title if suite is not None else f"{Path(source).name}, {args.protocol}"
+        sys.stdout.write(as_text(runs, title=title, classes=args.classes, published=published))
+        sys.stdout.write("".join(f"{remark}\n" for remark in remarks))
+    return 1 if any(run.skipped for _, run in runs) else 0
+
+
+def _run_boxes(args: argparse.Namespace) -> int:
     from app.convert.plan import make_vocabulary, photo_folder
     from app.convert.progress import bar
     from app.convert.sniff import refuse_other_formats
