@@ -74,4 +74,5 @@ def _targets(sample: PhotoSample, classes: int, masked: bool) -> Targets:
         annotated = torch.zeros(classes, dtype=torch.bool)
         annotated[torch.from_numpy(np.asarray(sample.annotated, np.int64))] = True
     masks = torch.from_numpy(sample.masks).float() if masked and sample.masks is not None else None
-    return Targets(torch.from_numpy(sample.labels), boxes, masks, annotated)
+    ignored = torch.from_numpy(sample.ignored).float() if sample.ignored is not None else None
+    return Targets(torch.from_numpy(sample.labels), boxes, masks, annotated, ignored)

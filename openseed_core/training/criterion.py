@@ -9,10 +9,13 @@ import torch
 from torch import Tensor
 
 from openseed_core.heads import Prediction
-from openseed_core.training.losses import box_losses, mask_losses, sample_points, sigmoid_focal
+from openseed_core.training.losses import box_losses, mask_losses, sample_points, sigmoid_focal, xyxy
 from openseed_core.training.matching import Matches, Split, Weights, match
 from openseed_core.training.points import Points
 from openseed_core.training.targets import Targets, object_count
+
+MOSTLY = 0.5
+"""A prediction is excused if more than this share of its box lies in an ignored region."""
 
 KINDS = ("mask_cls", "mask_bce", "mask_dice", "bbox", "giou")
 
@@ -78,7 +81,7 @@ class Criterion:
         self, prediction: Prediction, targets: Sequence[Targets], count: Tensor, points: Points, suffix: str
     ) -> dict[str, Tensor]:
         pairs = self.matches(prediction, targets, points)
-        focal = focal_of(prediction.logits, targets, pairs)
+        focal = focal_of(prediction, targets, pairs)
         losses = {f"loss_mask_cls{suffix}": focal.sum() / count}
         return losses | self._paired(prediction, targets, pairs, count, points, suffix)
 
@@ -97,7 +100,7 @@ class Criterion:
             return {f"loss_{kind}{suffix}": zero for kind in kinds}
         assert sets.used is not None
         copies = count * sets.groups
-        focal = focal_of(prediction.logits, targets, sets.matches)[sets.used]
+        focal = focal_of(prediction, targets, sets.matches)[sets.used]
         # mean over classes, times the number of slots: an odd scale, but the released weights were trained with it
         losses = {f"loss_mask_cls{suffix}": focal.mean(1).sum() * sets.used.shape[1] / copies}
         return losses | self._paired(prediction, targets, sets.matches, copies, points, suffix)
@@ -156,16 +159,30 @@ def _at(masks: Tensor, index: Tensor, places: Tensor) -> Tensor:
     return sample_points(masks, grouped).view(len(index), -1)[order.argsort()]
 
 
-def focal_of(logits: Tensor, targets: Sequence[Targets], pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def focal_of(prediction: Prediction, targets: Sequence[Targets], pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """Focal loss [B, Q, K] against the matched classes; nothing where an unmatched query isn't known to be wrong."""
+    logits = prediction.logits
     one_hot = torch.zeros_like(logits, dtype=torch.float32)
     known = torch.ones_like(one_hot, dtype=torch.bool)
     for b, (target, (query, index)) in enumerate(zip(targets, pairs, strict=True)):
         if target.annotated is not None:
             known[b] = target.annotated
-            known[b, query] = True
+        if target.ignored is not None:
+            known[b] &= (share_inside(prediction.boxes[b].detach(), target.ignored) <= MOSTLY)[:, None]
+        known[b, query] = True
         one_hot[b, query, target.labels[index]] = 1
     return sigmoid_focal(logits.float(), one_hot) * known
+
+
+def share_inside(boxes: Tensor, region: Tensor) -> Tensor:
+    """How much of each box lies in a region: cxcywh [Q, 4] normalised, 0/1 [H, W] -> [Q] in [0, 1]."""
+    height, width = region.shape
+    size = boxes.new_tensor([width, height, width, height])
+    corners = (xyxy(boxes.float()) * size).round().long()
+    x0, y0, x1, y1 = (corners[:, k].clamp(0, (width, height)[k % 2]) for k in range(4))
+    sums = torch.nn.functional.pad(region.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return (inside / ((x1 - x0) * (y1 - y0)).clamp(min=1)).float()
 
 
 def weight_of(name: str, weights: Weights) -> float:

@@ -19,12 +19,15 @@ class Targets:
         masks: float32 [n, H, W], 0/1 on the padded input (any resolution of it), or None: boxes only.
         annotated: bool [K], classes of which every object of the photo is annotated; None = all. A prediction of
             another class that matches nothing may still be right, so it isn't punished.
+        ignored: float32 [H, W], 1 on crowds and unlabelled regions of the padded input; None = none. Predictions
+            that mostly lie there aren't punished either.
     """
 
     labels: Tensor
     boxes: Tensor
     masks: Tensor | None = None
     annotated: Tensor | None = None
+    ignored: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

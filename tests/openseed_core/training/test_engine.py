@@ -222,21 +222,6 @@ def test_steps_that_are_not_finite_are_skipped_and_many_stop_the_run(tmp_path: P
         assert all(p.isfinite().all() for p in model.parameters())
 
 
-def test_partial_photos_do_not_punish_what_may_be_there() -> None:
-    """The class loss of a photo whose classes aren't listed as annotated comes from its matches alone."""
-    from openseed_core.training.criterion import focal_of
-
-    logits = torch.full((1, 5, 3), 2.0)
-    pairs = [(torch.tensor([1]), torch.tensor([0]))]
-    target = Targets(torch.tensor([0]), torch.tensor([[0.5, 0.5, 0.2, 0.2]]))
-    whole = focal_of(logits, [target], pairs)
-    assert (whole[0, [0, 2, 3, 4]] > 0).all()
-    none = torch.zeros(3, dtype=torch.bool)
-    partial = focal_of(logits, [Targets(target.labels, target.boxes, None, none)], pairs)
-    assert (partial[0, [0, 2, 3, 4]] == 0).all()
-    assert torch.equal(partial[0, 1], whole[0, 1])
-
-
 DISTRIBUTED = """
 import sys, torch
 sys.path.insert(0, {tests!r})
