@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from openseed_core.resample import windows
+from openseed_core.resample import whole, windows
 
 __all__ = [
     "Frame",
@@ -30,7 +30,8 @@ __all__ = [
 ]
 
 TEMPERATURE = 0.06  # of the softmax over *sigmoid* probabilities
-CHUNK = 16  # masks enlarged at a time
+CHUNK = 16  # masks enlarged at a time, or more of a small photo:
+MOST_PIXELS = 2**24  # as many as have so many pixels together
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def semantic(logits: Tensor, masks: Tensor, frame: Frame) -> Semantic:
     probabilities = class_probabilities(logits)
     scores = torch.zeros(logits.shape[1], *frame.output, device=logits.device)
     for start, chunk in _enlarged(masks, frame):
-        scores += torch.einsum("qc,qhw->chw", probabilities[start : start + len(chunk)], chunk.sigmoid())
+        # one product that adds in place: the map of all classes is the largest thing here
+        scores.flatten(1).addmm_(probabilities[start : start + len(chunk)].t(), chunk.sigmoid_().flatten(1))
     return Semantic(scores, scores.argmax(dim=0))
 
 
@@ -240,6 +242,6 @@ def _absolute(boxes: Tensor, frame: Frame) -> Tensor:
 
 def _enlarged(masks: Tensor, frame: Frame) -> Iterator[tuple[int, Tensor]]:
     """Chunks of masks at photo size, each with the index of its first."""
-    for start in range(0, len(masks), CHUNK):
-        chunk = masks[start : start + CHUNK]
-        yield start, resize_masks(chunk, padded=frame.padded, size=frame.size, output=frame.output)
+    step = max(CHUNK, MOST_PIXELS // (frame.output[0] * frame.output[1]))
+    for start in range(0, len(masks), step):
+        yield start, whole(masks[start : start + step], padded=frame.padded, size=frame.size, output=frame.output)

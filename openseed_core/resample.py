@@ -110,6 +110,27 @@ def iterate_windows(
         yield out
 
 
+def whole(logits: Tensor, *, padded: tuple[int, int], size: tuple[int, int], output: tuple[int, int]) -> Tensor:
+    """All masks over the whole photo, float32 [N, H, W]; arguments as in ``windows``. A few times as fast as two
+    passes of ``interpolate``, because it is a few matrix products for all masks together."""
+    height, width = output
+    device, masks = logits.device, logits.float()
+    rows = axis_weights(
+        masks.shape[1], padded=padded[0], size=size[0], output=height, start=0, stop=height, device=device
+    )
+    columns = axis_weights(
+        masks.shape[2], padded=padded[1], size=size[1], output=width, start=0, stop=width, device=device
+    )
+    out = masks.new_empty(len(masks), height, width)
+    for x in range(0, width, BLOCK):
+        across, a, b = columns.band(x, min(x + BLOCK, width))
+        narrow = masks[:, :, a:b] @ across.T
+        for y in range(0, height, BLOCK):
+            down, c, d = rows.band(y, min(y + BLOCK, height))
+            torch.matmul(down, narrow[:, c:d], out=out[:, y : y + BLOCK, x : x + BLOCK])
+    return out
+
+
 def windows(
     logits: Tensor, *, padded: tuple[int, int], size: tuple[int, int], output: tuple[int, int], boxes: NDArray[np.int64]
 ) -> list[Tensor]:

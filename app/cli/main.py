@@ -51,6 +51,36 @@ COMMANDS = {
   openseed-label propose dataset.json more --images photos/ --max 20
   openseed-label propose dataset.json names --for-boxes""",
     ),
+    "convert": Command(
+        "app.cli.convert",
+        "a dataset into another format: COCO, YOLO, VOC, CVAT, Label Studio and others",
+        """\
+  openseed-label convert dataset.json yolo --to yolo-segment --images photos/ --copy-images link
+  openseed-label convert export.zip dataset.json --to coco
+  openseed-label convert dataset.json voc --to voc --dry-run     only say what would be lost
+  openseed-label convert dataset.json out --to labelme --strict  refuse if anything would""",
+    ),
+    "split": Command(
+        "app.cli.split",
+        "a dataset into train, val and test: by class, groups kept together",
+        """\
+  openseed-label split dataset.json parts --ratios train=0.8,val=0.1,test=0.1
+  openseed-label split dataset.json yolo --to yolo-segment --images photos/ --group folder --group lookalike""",
+    ),
+    "stats": Command(
+        "app.cli.stats",
+        "classes, sizes, mask quality and problems of a dataset, with plots",
+        """\
+  openseed-label stats dataset.json
+  openseed-label stats yolo/data.yaml --html stats.html --plot stats.png""",
+    ),
+    "check": Command(
+        "app.cli.check",
+        "what is wrong with a dataset, and how to fix it",
+        """\
+  openseed-label check dataset.json --images photos/
+  openseed-label check yolo/ --json""",
+    ),
     "example": Command(
         "app.cli.example",
         "copy the bundled photos and boxes into a folder and convert them",
@@ -85,9 +115,11 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "app.cli.evaluate",
-        "measure masks made from boxes against true masks",
+        "measure masks, boxes and maps against the truth in a dataset",
         """\
   openseed-label evaluate val.json --images val2017 --protocol boxes
+  openseed-label evaluate val.json --images val2017 --protocol instance
+  openseed-label evaluate --suite ade20k --root ADEChallengeData2016 --model swin-t
   openseed-label evaluate val.json --labeler conditioned,rectangle,grabcut --limit 100 --plot iou.png""",
     ),
     "project": Command(
@@ -120,8 +152,17 @@ COMMANDS = {
         "train a model from a TOML file, or go on with a run",
         """\
   openseed-label train nano.toml     reproduce the embedded model (bundled settings)
-  openseed-label train my.toml       your own settings; interrupt it, run it again, it goes on""",
+  openseed-label train my.toml       your own settings; interrupt it, run it again, it goes on
+  openseed-label train --from-project dataset.openseed.db --output better""",
     ),
+}
+
+# The overview shows the commands in these groups; one that is in none comes last.
+GROUPS = {
+    "label": ("convert-boxes", "propose", "ui", "label-studio", "project"),
+    "data sets": ("convert", "split", "stats", "check"),
+    "models": ("evaluate", "assist", "train", "models"),
+    "help": ("example", "doctor"),
 }
 
 # Errors that are the user's to fix. By name, because importing their modules just to name them would be slow.
@@ -134,11 +175,12 @@ USER_ERRORS = (
     ("app.training.settings", "SettingsError"),
     ("app.ui.passwords", "PasswordError"),
     ("exporters.coco", "CocoError"),
+    ("exporters.dataset", "FormatError"),
     ("labelers.build", "UnknownDevice"),
     ("labelers.journal", "JournalError"),
     ("labelers.photos", "PhotoError"),
     ("labelers.vocabulary", "VocabularyError"),
-    ("openseed_core.training.loop", "TrainingDiverged"),
+    ("openseed_core.training.engine", "TrainingDiverged"),
     ("openseed_core.weights.errors", "WeightsError"),
 )
 
@@ -191,13 +233,11 @@ def _run(name: str, words: list[str]) -> int:
 
 def _overview(words: list[str]) -> int:
     """``openseed-label`` without a command: --help, --version, or a word that is no command."""
-    width = max(map(len, COMMANDS))
-    listing = "\n".join(f"  {name:<{width}}  {command.line}" for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="openseed-label",
         usage="openseed-label [-h] [--version] COMMAND ...",
         description="Turn detection boxes and class names into masks, offline.",
-        epilog=f"commands:\n{listing}\n\nfirst steps:\n  openseed-label example\n"
+        epilog=f"{_listing()}\n\nfirst steps:\n  openseed-label example\n"
         "  openseed-label convert-boxes dataset.json --images photos/\n\n"
         "`openseed-label COMMAND --help` shows the options of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -211,6 +251,17 @@ def _overview(words: list[str]) -> int:
     near = difflib.get_close_matches(rest[0], COMMANDS, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(COMMANDS)}"
     return parser.error(f"there is no command {rest[0]!r}; {hint}")
+
+
+def _listing() -> str:
+    width = max(map(len, COMMANDS))
+    grouped = {name for names in GROUPS.values() for name in names}
+    groups = {**GROUPS, "more": tuple(name for name in COMMANDS if name not in grouped)}
+    return "\n\n".join(
+        f"{title}:\n" + "\n".join(f"  {name:<{width}}  {COMMANDS[name].line}" for name in names)
+        for title, names in groups.items()
+        if names
+    )
 
 
 def _user_errors() -> tuple[type[BaseException], ...]:

@@ -22,10 +22,11 @@ from openseed_core.training.samples import CropSettings, Record, draw
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Records and the names their labels index."""
+    """Records and the names their labels index; ``synonyms``: texts of each name, empty where it stands for itself."""
 
     records: tuple[Record, ...]
     names: tuple[str, ...]
+    synonyms: tuple[tuple[str, ...], ...] = ()
 
 
 def load(

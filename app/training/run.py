@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from app.training.build import build, text_features
+from app.training.build import ANY_NAME, build, text_features
 from app.training.curve import draw_curve
 from app.training.data import PhotoSet, read_set
-from app.training.dataset import Batches, load
+from app.training.dataset import Batches, TrainingSet, load
 from app.training.joined import joined
 from app.training.photo_batches import PhotoBatches, Source
 from app.training.settings import DataSettings, Settings, SourceSettings
@@ -31,11 +31,12 @@ from openseed_core.training.schedule import FROZEN_TEXT
 from openseed_core.weights.store import save_model
 
 
-def run(settings: Settings, *, added: Sequence[PhotoSet] = ()) -> Path:
+def run(settings: Settings, *, added: Sequence[PhotoSet] = (), crops_of: TrainingSet | None = None) -> Path:
     """Train to the end of the schedule (resuming if the output folder holds a checkpoint); returns the model folder.
 
     Args:
         added: further segmentation sets that no file describes (a project's accepted annotations).
+        crops_of: what crops are drawn from, in place of [data] train.
     """
     torch.set_num_threads(settings.run.threads or torch.get_num_threads())
     torch.manual_seed(settings.run.seed)
@@ -43,9 +44,8 @@ def run(settings: Settings, *, added: Sequence[PhotoSet] = ()) -> Path:
     main, world = accelerator.is_main_process, accelerator.num_processes
     model = build(settings.run)
     model.to(accelerator.device, memory_format=torch.channels_last)
-    stream = make_stream(
-        settings, model, seed=settings.run.seed * world + accelerator.process_index, world=world, added=added
-    )
+    seed = settings.run.seed * world + accelerator.process_index
+    stream = make_stream(settings, model, seed=seed, world=world, added=added, crops_of=crops_of)
     output = settings.run.output
     output.mkdir(parents=True, exist_ok=True)
     log = output / "log.jsonl"
@@ -86,13 +86,20 @@ def run(settings: Settings, *, added: Sequence[PhotoSet] = ()) -> Path:
 
 
 def make_stream(
-    settings: Settings, model: OpenSeeD, *, seed: int, world: int = 1, added: Sequence[PhotoSet] = ()
+    settings: Settings,
+    model: OpenSeeD,
+    *,
+    seed: int,
+    world: int = 1,
+    added: Sequence[PhotoSet] = (),
+    crops_of: TrainingSet | None = None,
 ) -> Stream:
-    """All data that the settings name, as batches of one process."""
+    """All data that the settings name, as batches of one process; ``added`` and ``crops_of`` as in ``run``."""
     frozen = all(any(name.startswith(prefix) for prefix in settings.schedule.freeze) for name in FROZEN_TEXT)
     pixels = {"mean": model.config.mean, "std": model.config.std}
     crops = crop_text = None
-    if settings.data.train is not None:
+    data = crops_of
+    if data is None and settings.data.train is not None:
         files = ["annotations.json", *(["annotations_stuff.json"] if settings.data.stuff else [])]
         data = joined(
             [
@@ -106,8 +113,9 @@ def make_stream(
                 for file in files
             ]
         )
+    if data is not None:
         crops = Batches(data, settings.crops, batch=max(settings.run.batch // world, 1), seed=seed, **pixels)
-        crop_text = text_features(model, data.names, settings.run.features).cpu()
+        crop_text = _crop_text(model, data, settings.run.features)
 
     def photos(sources: Sequence[SourceSettings], more: Sequence[PhotoSet], batch: int, offline: int | None) -> Any:
         sets = [(_read(source), source.weight) for source in sources] + [(photo_set, 1.0) for photo_set in more]
@@ -130,6 +138,14 @@ def make_stream(
     )
 
 
+@torch.no_grad()
+def _crop_text(model: OpenSeeD, data: TrainingSet, stored: Path | None) -> Tensor:
+    """[K + 1, e] features of the names, the mean of its synonyms for each as in labeling, and of ``ANY_NAME``."""
+    if not data.synonyms or stored is not None:
+        return text_features(model, data.names, stored).cpu()
+    return model.encode_text([*map(list, data.synonyms), [ANY_NAME]]).cpu()
+
+
 def _read(source: SourceSettings) -> PhotoSet:
     found = read_set(
         source.path,
@@ -148,7 +164,7 @@ def _read(source: SourceSettings) -> PhotoSet:
 def _board(output: Path) -> Any:
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(output / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(output / "tensorboard"))
 
 
 def _to_board(board: Any, progress: Progress) -> None:
@@ -163,7 +179,7 @@ def _to_board(board: Any, progress: Progress) -> None:
     board.add_scalar("optimiser/skipped", progress.skipped, progress.step)
 
 
-def _validator(data: DataSettings) -> Callable[[nn.Module], float] | None:
+def _validator(data: DataSettings) -> Callable[[OpenSeeD], float] | None:
     """A function model -> mean IoU on the first photos of val, or None."""
     val = data.val
     if val is None:

@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, FullyShardedDataParallelPlugin
 from torch import Tensor, nn
 
+from openseed_core.model import OpenSeeD
 from openseed_core.training import checkpoints
 from openseed_core.training.objective import JointObjective, StepBatch, to_device
 from openseed_core.training.schedule import Schedule, parameter_groups
@@ -78,7 +79,7 @@ def train(
     schedule: Schedule,
     folder: Path,
     on_progress: Callable[[Progress], None],
-    validate: Callable[[nn.Module], float] | None = None,
+    validate: Callable[[OpenSeeD], float] | None = None,
 ) -> None:
     """Train ``objective.model`` to the end of the schedule, resuming from the newest checkpoint in ``folder``.
 
@@ -208,7 +209,7 @@ class _Run:
             }
             checkpoints.save(self.folder, step, state, keep=self.schedule.keep)
 
-    def validated(self, validate: Callable[[nn.Module], float]) -> float:
+    def validated(self, validate: Callable[[OpenSeeD], float]) -> float:
         """Score of the averaged weights; the training weights come back afterwards."""
         kept = {name: p.detach().clone() for name, p in self.model.named_parameters() if name in self.average}
         self.model.load_state_dict(self.average, strict=False)

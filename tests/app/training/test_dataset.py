@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from app.training.dataset import Batches, TrainingSet, load
+from app.training.stream import Stream
 from openseed_core.config import nano
 from openseed_core.training.samples import CropSettings
 
@@ -45,19 +46,22 @@ def test_no_mask_at_all_is_an_error(folder: Path) -> None:
 
 def test_batch_n_is_the_same_whenever_it_is_made(folder: Path) -> None:
     data = _load(folder)
-    straight = list(islice(_batches(data)(0), 5))
-    resumed = next(iter(_batches(data)(4)))
+    straight = list(islice(Stream(3, crops=_batches(data), workers=0)(0), 5))
+    resumed = next(Stream(3, crops=_batches(data), workers=1)(4))
+    assert straight[4].seed == resumed.seed
     for field in ("pixels", "boxes", "labels", "used", "masks"):
-        assert torch.equal(getattr(straight[4], field), getattr(resumed, field))
-    other = next(iter(_batches(data, seed=4)(4)))
-    assert not torch.equal(other.pixels, resumed.pixels)
+        assert torch.equal(getattr(straight[4].crops, field), getattr(resumed.crops, field))
+    other = next(Stream(4, crops=_batches(data, seed=4), workers=0)(4))
+    assert other.crops is not None
+    assert resumed.crops is not None
+    assert not torch.equal(other.crops.pixels, resumed.crops.pixels)
 
 
 def test_an_error_while_making_batches_reaches_the_trainer(folder: Path) -> None:
     data = _load(folder)
     broken = TrainingSet(tuple(_Broken(r) for r in data.records), data.names)  # type: ignore[misc]
     with pytest.raises(RuntimeError, match="mask file is gone"):
-        next(iter(_batches(broken)(0)))
+        next(Stream(3, crops=_batches(broken), workers=1)(0))
 
 
 class _Broken:
