@@ -1,0 +1,57 @@
+"""The ablation's bookkeeping: which classes lose their masks, which settings a variant has, what the table says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from app.training.settings import read
+from benchmarks import joint
+
+
+def _train(folder: Path) -> Path:
+    names = ["a", "b", "c", "d"]
+    counts = [9, 7, 5, 3]
+    annotations = [{"category_id": k} for k, n in enumerate(counts) for _ in range(n)]
+    categories = [{"id": k, "name": name} for k, name in enumerate(names)]
+    (folder / "annotations.json").write_text(json.dumps({"annotations": annotations, "categories": categories}))
+    return folder
+
+
+def test_every_second_class_loses_its_masks(tmp_path: Path) -> None:
+    assert joint.half(_train(tmp_path) / "annotations.json") == ["b", "d"]
+
+
+@pytest.mark.parametrize("variant", list(joint.VARIANTS))
+def test_variants_differ_in_one_thing(tmp_path: Path, variant: str) -> None:
+    args = argparse.Namespace(train=_train(tmp_path), detection=None, start="nano", steps=5, size=64)
+    path = tmp_path / "run.toml"
+    path.write_text(joint.settings(args, variant, 1, ["b", "d"], tmp_path / "out"))
+    found = read(path)
+    assert found.segmentation[0].leave_out == ("b", "d")
+    assert bool(found.detection) == (variant != "no joint data")
+    assert found.joint.decoupled == (variant != "not decoupled")
+    assert (found.joint.online_from == 0) == (variant in ("full", "not decoupled"))
+    if found.detection:
+        assert not found.detection[0].masks
+        assert found.detection[0].leave_out == ("a", "c")
+
+
+def test_overlapping_seeds_are_undecided() -> None:
+    assert joint.verdict([1.0, 1.1, 0.9]) == "full is better"
+    assert joint.verdict([-1.0, -1.1, -0.9]) == "full is worse"
+    assert joint.verdict([1.0, -0.5, 0.2]) == "undecided"
+    assert joint.verdict([5.0]) == "undecided"
+    mean, spread = joint.interval([1.0, 2.0, 3.0])
+    assert (mean, spread) == (2.0, pytest.approx(4.303 / math.sqrt(3)))
+
+
+def test_the_table_has_a_row_for_each_number() -> None:
+    runs = [dict.fromkeys(joint.NUMBERS, value) for value in (1.0, 1.1, 1.2)]
+    worse = [dict.fromkeys(joint.NUMBERS, value) for value in (0.0, 0.1, 0.2)]
+    text = joint.table({"full": runs, "no assistance": worse})
+    assert text.count("full is better") == len(joint.NUMBERS)
