@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     runs = [(variant, seed) for seed in range(args.seeds) for variant in args.variants.split(",")]
     with ThreadPoolExecutor(args.workers) as pool:
-        list(pool.map(lambda run: one(args, *run, withheld), runs))
+        list(pool.map(lambda run: one(args, run[0], run[1], withheld), runs))
     found = {v: [json.loads(result(args.folder, v, s).read_text()) for s in range(args.seeds)] for v in VARIANTS
              if all(result(args.folder, v, s).exists() for s in range(args.seeds))}  # fmt: skip
     text = table(found)

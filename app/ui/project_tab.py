@@ -18,6 +18,7 @@ from app.store.projects import Project, add_category, categories, set_colour, se
 from app.store.records import PENDING, CategoryRecord, State
 from app.ui.errors import told
 from exporters.coco import CocoError
+from exporters.formats import FORMATS, available
 
 EXPORTED = [state.value for state in State if state is not State.REJECTED]
 
@@ -29,6 +30,20 @@ DOWNLOAD = """
 }
 """
 """The export is a route: a callback would leave a copy of it in Gradio's folder of temporary files."""
+
+
+ZIP = """
+(states, format, photos) => {
+  const wanted = new URLSearchParams(states.map((state) => ['states', state]));
+  wanted.set('format', format);
+  wanted.set('photos', photos ? '1' : '0');
+  const link = document.createElement('a');
+  link.href = `/api/export.zip?${wanted}`;
+  link.download = '';
+  if (states.length) link.click();
+}
+"""
+"""A link, because an error must not take the place of the page."""
 
 
 def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
@@ -63,6 +78,10 @@ def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
                 )
                 provenance = gr.Checkbox(True, label="With author, quality and state of each annotation")
                 export = gr.Button("Download COCO file", variant="primary", elem_id="os-export")
+                gr.Markdown("### Export another format\nA zip; its `NOTES.txt` says what the format could not hold.")
+                wanted = gr.Dropdown(_formats(), value="yolo-segment", label="Format", elem_id="os-format")
+                photos = gr.Checkbox(False, label="With the photos")
+                pack = gr.Button("Download zip", elem_id="os-export-zip")
             with gr.Column():
                 gr.Markdown(
                     "### Import COCO\nAdds what is not here yet: photos, classes, annotations. Changes nothing."
@@ -76,6 +95,7 @@ def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
     shown = [summary, people, classes, table]
     tab.select(show, None, shown, show_progress="hidden")
     export.click(None, [states, provenance], None, js=DOWNLOAD)
+    pack.click(None, [states, wanted, photos], None, js=ZIP)
 
     def add_class(text: str, request: gr.Request) -> tuple[Any, ...]:
         with _Told(project):
@@ -96,6 +116,11 @@ def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
     gr.on([add.click, name.submit], add_class, [name], [name, *shown])
     save.click(save_table, [table], shown)
     upload.upload(import_upload, [upload], [upload, outcome, *shown])
+
+
+def _formats() -> list[tuple[str, str]]:
+    """What the list shows, and the name of the format."""
+    return [(f"{name}: {FORMATS[name].line}", name) for name in available()]
 
 
 def save_classes(project: Project, rows: list[list[Any]]) -> int:

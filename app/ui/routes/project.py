@@ -1,4 +1,4 @@
-"""The project as a whole: its classes, its progress, the way in and out of COCO."""
+"""The project as a whole: its classes, its progress, the way in and out of COCO and other formats."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, UploadFile
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
 
+from app.datasets.download import write_zip
 from app.store import images, projects
 from app.store.coco_export import EXPORTED, export_coco
 from app.store.coco_import import merge_coco
@@ -26,6 +27,8 @@ from app.ui.requests import CategoryChange, NewCategory
 from app.ui.server import Here, ItemId, User
 from app.version import version
 from exporters.coco import CocoError
+from exporters.dataset import FormatError
+from exporters.formats import STORED
 
 router = APIRouter(prefix="/api")
 
@@ -84,6 +87,31 @@ def export(
         folder / "export.json",
         media_type="application/json",
         filename=f"{_file_name(here.project.name)}.json",
+        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
+    )
+
+
+@router.get("/export.zip")
+def export_zip(
+    here: Here,
+    to: Annotated[Literal[STORED], Query(alias="format")],  # type: ignore[valid-type]
+    photos: bool = False,
+    states: Annotated[list[State] | None, Query(max_length=len(State))] = None,
+) -> Response:
+    """The project in another format, as a zip with notes of what the format could not hold."""
+    folder = Path(tempfile.mkdtemp(prefix="openseed-export-"))
+    name = _file_name(here.project.name)
+    try:
+        made = write_zip(here.project, folder, to, name=name, states=states or EXPORTED, photos=photos)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, FormatError):
+            raise StoreError(str(error).replace(str(folder), "")) from error
+        raise
+    return FileResponse(
+        made,
+        media_type="application/zip",
+        filename=f"{name}-{to}.zip",
         background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
     )
 

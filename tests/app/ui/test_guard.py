@@ -20,6 +20,7 @@ ROUTES = [
     ("GET", "/api/project"),
     ("GET", "/api/progress"),
     ("GET", "/api/export.json"),
+    ("GET", "/api/export.zip"),
     ("GET", "/api/images"),
     ("GET", "/api/images/1"),
     ("GET", "/api/images/1/photo"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from coco_data import COCO
 from page_client import Browser
 
 from app.store.projects import Project, vocabulary
+from exporters.formats import load
 
 
 def test_the_project_says_what_the_page_shows(ana: Browser) -> None:
@@ -70,6 +73,35 @@ def test_an_export_of_nothing_changed_is_the_import(ana: Browser) -> None:
     assert json.loads(ana.get("/api/export.json?provenance=0").content) == json.loads(COCO)
 
 
+def test_the_zip_of_another_format_reads_back(ana: Browser, tmp_path: Path) -> None:
+    ana.post("/api/images/3/annotations", json={"box": [10, 8, 30, 28], "category_id": 2})
+    answer = ana.get("/api/export.zip?format=cvat&photos=1")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-disposition"] == 'attachment; filename="data-cvat.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        archive.extractall(tmp_path / "zip")
+    assert "5 objects of 3 photos" in (tmp_path / "zip" / "NOTES.txt").read_text()
+    found = load("cvat").read(tmp_path / "zip" / "data")
+    pictures = list(found)
+    assert sum(len(picture.items) for picture in pictures) == 5
+    assert found.images is not None
+    assert all((found.images / picture.file_name).is_file() for picture in pictures)
+
+
+def test_the_zip_says_what_was_lost_and_takes_only_wanted_states(ana: Browser) -> None:
+    ana.post("/api/images/3/annotations", json={"box": [10, 8, 30, 28], "category_id": 2})
+    ana.patch("/api/annotations/1", json={"version": 1, "state": "rejected"})
+    answer = ana.get("/api/export.zip?format=yolo-detect&states=proposed&states=accepted")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        notes = archive.read("NOTES.txt").decode()
+        assert "4 objects of 3 photos" in notes
+        assert "become" in notes
+        assert "/tmp" not in notes
+        assert any(name.endswith("data.yaml") for name in archive.namelist())
+    for wrong in ("", "format=nonsense", "format=supervision", "format=voc&states=perfect"):
+        assert ana.get(f"/api/export.zip?{wrong}").status_code == 422
+
+
 def test_import_adds_what_is_new(ana: Browser, project: Project) -> None:
     more = json.loads(COCO)
     more["annotations"].append({"id": 99, "image_id": 3, "category_id": 5, "bbox": [1, 1, 9, 9], "iscrowd": 0})
@@ -95,4 +127,5 @@ def test_files_of_exports_do_not_pile_up(ana: Browser, tmp_path: Path, monkeypat
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     assert ana.get("/api/export.json").status_code == 200
+    assert ana.get("/api/export.zip?format=yolo-segment").status_code == 200
     assert list(folder.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,16 @@ def test_classes_words_import_and_export_on_the_project_tab(
     saved = json.loads(Path(download.value.path()).read_text())
     assert 9001 in {one["id"] for one in saved["annotations"]}
     assert "teapot" in {one["name"] for one in saved["categories"]}
+
+    page.get_by_label("Format").click()
+    page.get_by_role("option", name="cvat").click()
+    with page.expect_download() as packed:
+        page.get_by_role("button", name="Download zip").click()
+    assert packed.value.suggested_filename.endswith("-cvat.zip")
+    with zipfile.ZipFile(packed.value.path()) as archive:
+        labels = next(name for name in archive.namelist() if name.endswith(".xml"))
+        assert b"teapot" in archive.read(labels)
+        assert "NOTES.txt" in archive.namelist()
 
     page.get_by_role("tab", name="Label").click()  # the canvas knows the new class without a reload
     page.get_by_test_id("stage").wait_for()

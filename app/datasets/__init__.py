@@ -1,0 +1,1 @@
+"""Data sets as files: from one format into another, split, counted, checked."""
