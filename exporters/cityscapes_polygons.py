@@ -40,6 +40,8 @@ def matches(path: Path) -> bool:
     try:
         if not path.is_dir():
             return False
+        if (path / LABELS).is_file() and (path / "gtFine").is_dir():
+            return True  # ours, also without a photo
         looked = 0
         for root, folders, files in os.walk(_root(path)):
             if any(name.endswith(tuple(kind + _ENDS for kind in _KINDS)) for name in files):
@@ -60,7 +62,7 @@ def read(path: Path, *, images: Path | None = None, on_problem: OnProblem = None
     """
     root = _root(path)
     files = [Path(folder) / name for folder, name in _walk(root)]
-    if not files:
+    if not files and not (path / LABELS).is_file():
         raise FormatError(f"{path}: no *_gtFine_polygons.json in it; give the folder that holds gtFine")
     labels = _labels(root, files)
     known = frozenset(label.name for label in labels)

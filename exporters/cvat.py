@@ -29,7 +29,7 @@ from labelers.records import RLE
 
 __all__ = ["HOLDS", "matches", "read", "write"]
 
-HOLDS = Holds(stuff=False)
+HOLDS = Holds(stuff=False, label_ids=False, first_label_id=1, supercategories=False)
 
 NAME = "annotations.xml"
 

@@ -123,6 +123,8 @@ class Holds:
         instances: single objects; False: classes of pixels only.
         crowds, scores, ids, stuff, attributes, splits, subfolders, empty: as their names say; ``stuff``: the difference
             between things and stuff; ``empty``: pictures without objects.
+        label_ids: numbers of classes; False: they are counted anew from ``first_label_id``.
+        supercategories, picture_ids: as their names say.
     """
 
     boxes: bool = True
@@ -140,6 +142,10 @@ class Holds:
     splits: bool = True
     subfolders: bool = True
     empty: bool = True
+    label_ids: bool = True
+    supercategories: bool = True
+    picture_ids: bool = True
+    first_label_id: int = 0
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ def replacing(path: Path, *, before_replace: Callable[[Path], None] | None = Non
     """
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".{target.name}.partial")
-    descriptor = _open_locked(partial, target)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = open_locked(partial, target, opener=lambda: os.open(partial, flags, 0o666))
     with os.fdopen(descriptor, "wb") as file:
         # Rename and removal come before the file is closed: closing gives up the lock.
         try:
@@ -57,23 +58,46 @@ def replacing(path: Path, *, before_replace: Callable[[Path], None] | None = Non
     _sync_folder(target.parent)
 
 
-def _open_locked(partial: Path, target: Path) -> int:
+def open_locked(path: Path, target: Path, *, opener: Callable[[], int]) -> int:
+    """Open what is being made at ``path``, locked for this process; the lock ends with the process, however that ends.
+
+    Args:
+        target: what it will become, for the message.
+        opener: makes it where it isn't there, and opens it.
+
+    Raises:
+        FileBusyError: another process has it.
+    """
     while True:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
-        if fcntl is None:
-            return descriptor
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        descriptor = opener()
+        if not _try_lock(descriptor):
             os.close(descriptor)
-            raise FileBusyError(f"{target}: another run is writing this file; wait for it or stop it") from None
-        except OSError:
-            return descriptor  # some network disks know no locks
-        # The other run may have renamed the file between our open and our lock.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), partial.stat()):
-                return descriptor
+            raise FileBusyError(f"{target}: another run is writing it; wait for it or stop it")
+        # The other run may have renamed or removed it between our open and our lock.
+        if is_at(descriptor, path):
+            return descriptor
         os.close(descriptor)
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file or folder is the one at ``path``."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder for this process; False where another has it. True, too, where there are no locks."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # some network disks know no locks
+    return True
 
 
 def _close_on_windows(file: BinaryIO) -> None:

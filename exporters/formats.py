@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,14 +80,23 @@ _DETECTION = (
 )  # fmt: skip
 
 
+# A larger file is not read just to say what is wrong with it.
+_PARSED = 50_000_000
+
+
+def near(name: str) -> str:
+    """What could have been meant by a name that is no format."""
+    begun = [known for known in STORED if name and known.startswith(name.lower())]
+    found = begun or difflib.get_close_matches(name.lower(), STORED, n=1, cutoff=0.5)
+    return f"did you mean {' or '.join(found)}?" if found else f"choose one of: {', '.join(STORED)}"
+
+
 def load(name: str) -> FormatModule:
     """The module of a format. Raises FormatError for an unknown name or a library that is not installed."""
     from exporters.dataset import FormatError
 
     if name not in FORMATS:
-        near = difflib.get_close_matches(name, STORED, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of: {', '.join(STORED)}"
-        raise FormatError(f"there is no format {name!r}; {hint}")
+        raise FormatError(f"there is no format {name!r}; {near(name)}")
     try:
         return cast(FormatModule, importlib.import_module(FORMATS[name].module))
     except ModuleNotFoundError as error:
@@ -128,6 +138,26 @@ def detect(path: Path) -> str:
         except FormatError:
             continue  # its library is missing
     raise FormatError(
-        f"{path}: it looks like no format that is known here; name it with --from ({', '.join(STORED)}), "
-        "or give the file or the folder that the labels stand in"
+        f"{path}: {_looks(path)}; name the format with --from ({', '.join(STORED)}), or give the file or the folder "
+        "that the labels stand in"
     )
+
+
+def _looks(path: Path) -> str:
+    """What is odd about files that no format knows."""
+    try:
+        if path.is_dir():
+            names = [entry.suffix.lower() for _, entry in zip(range(1000), path.rglob("*"), strict=False)]
+            if not names:
+                return "the folder is empty"
+            if set(names) <= {"", ".jpg", ".jpeg", ".png", ".webp"}:
+                return "there are photos, but no labels"
+        elif path.stat().st_size == 0:
+            return "the file is empty"
+        elif path.suffix.lower() == ".json" and path.stat().st_size < _PARSED:
+            json.loads(path.read_bytes())
+    except ValueError as error:  # also UnicodeDecodeError
+        return f"it is no JSON ({error})"
+    except (OSError, RecursionError):
+        pass
+    return "it looks like no format that is known here"

@@ -42,6 +42,8 @@ _OWN_ID = re.compile(r"(?!coco-|new-)[A-Za-z0-9_-]{1,40}")
 
 def matches(path: Path) -> bool:
     head, _tail = ends_of(path / FILE if path.is_dir() else path)
+    if path.is_dir() and (path / CONFIG).is_file() and re.fullmatch(rb"\[\s*\]\s*", head):
+        return True  # our folder without a task
     if not re.match(rb"\[\s*\{", head):
         return False
     return b'"from_name"' in head or (b'"data"' in head and (b'"annotations"' in head or b'"predictions"' in head))

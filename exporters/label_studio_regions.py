@@ -23,8 +23,8 @@ from shapely.geometry import MultiPolygon, Polygon
 from exporters.brush import decode_brush, encode_brush
 from exporters.edit import split_islands
 from exporters.keyhole import keyhole
-from exporters.masks import MaskError, area, box_xyxy, decode, encode, from_coco, rings_of
-from exporters.rings import unpinched
+from exporters.masks import MaskError, area, box_xyxy, decode, encode, from_coco
+from exporters.outlines import outlines, parts_of
 from labelers.records import RLE
 
 Shape = Literal["brush", "polygon", "bitmask", "rectangle"]
@@ -167,18 +167,10 @@ def polygons_of(rle: RLE, *, simplify: float = 0.0, max_points: int | None = Non
 
 def _island(rle: RLE, simplify: float, max_points: int | None) -> list[NDArray[np.float64]]:
     """The rings of one connected piece. Pixels that only touch by a corner are rings of their own."""
-    parts = [part for ring in rings_of(rle) for part in unpinched(ring)]
-    outers = [part.points for part in parts if not part.hole]
-    holes = [part.points for part in parts if part.hole]
-    shapes = [Polygon(outer) for outer in outers]
-    inside: list[list[Polygon]] = [[] for _ in outers]
-    for hole in holes:
-        filled = Polygon(hole)
-        point = filled.representative_point()
-        owners = [k for k, shape in enumerate(shapes) if shape.contains(point)]
-        if owners:
-            inside[min(owners, key=lambda k: shapes[k].area)].append(filled)
-    return [_single(shape, within, simplify, max_points) for shape, within in zip(shapes, inside, strict=True)]
+    return [
+        _single(Polygon(outer.points), [Polygon(hole.points) for hole in holes], simplify, max_points)
+        for outer, holes in parts_of(outlines(rle))
+    ]
 
 
 def _single(outer: Polygon, holes: list[Polygon], simplify: float, max_points: int | None) -> NDArray[np.float64]:

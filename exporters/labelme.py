@@ -36,7 +36,7 @@ from labelers.records import RLE
 
 __all__ = ["HOLDS", "matches", "read", "write"]
 
-HOLDS = Holds(stuff=False, splits=False)
+HOLDS = Holds(stuff=False, splits=False, label_ids=False, supercategories=False, picture_ids=False)
 
 _MOST_BYTES = 256 * 1024 * 1024
 _CIRCLE = np.linspace(0, 2 * np.pi, 128, endpoint=False)
@@ -47,6 +47,8 @@ def matches(path: Path) -> bool:
     """Whether it is a JSON file of LabelMe or a folder whose first JSON files are."""
     try:
         files = [path] if path.is_file() else [path / name for name in itertools.islice(_files(path), 3)]
+        if not files and path.is_dir():
+            return {entry.name for entry in path.iterdir()} == {LABELS_FILE}  # ours without a photo
         return bool(files) and all(_looks(file) for file in files)
     except (OSError, ValueError):
         return False
@@ -66,7 +68,7 @@ def read(path: Path, *, images: Path | None = None, on_problem: OnProblem = None
     """
     root = path.parent if path.is_file() else path
     names = (path.name,) if path.is_file() else tuple(_files(path))
-    if not names:
+    if not names and not (root / LABELS_FILE).is_file():
         raise FormatError(f"{path}: there is no JSON file of LabelMe in this folder; give the folder that holds them")
     labels = _labels(root, names)
     folder = root if images is None else images

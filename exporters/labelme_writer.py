@@ -33,7 +33,6 @@ def write(dataset: Dataset, out: Path, options: WriteOptions = _DEFAULT) -> Writ
     """Write the folder ``out``. Raises FormatError and OSError."""
     written = Written()
     unique = UniqueNames()
-    missing: dict[str, int] = {}
     with building(out) as folder:
         for picture in dataset:
             name = unique(picture.file_name, suffix=".json")
@@ -44,12 +43,12 @@ def write(dataset: Dataset, out: Path, options: WriteOptions = _DEFAULT) -> Writ
             file.write_text(json.dumps(data, ensure_ascii=False, indent=2), encoding="utf-8", newline="\n")
             reason = place_photo(dataset.images, picture.file_name, folder / photo, options.copy_images)
             if reason is not None:
-                missing[reason] = missing.get(reason, 0) + 1
+                written.drop(reason)
             written.pictures += 1
             options.on_picture()
         lines = "".join(f"{label.name}\n" for label in dataset.labels)
         (folder / LABELS_FILE).write_text(lines, encoding="utf-8", newline="\n")
-    written.notes += [f"{count} {reason}" for reason, count in missing.items()]
+    written.notes += unique.notes()
     if options.copy_images == "none":
         written.notes.append("the photos were not copied; LabelMe looks for each beside its JSON file")
     return written

@@ -28,6 +28,9 @@ _WORDS = {
     "crowds": ("crowd is left out or becomes a plain object", "crowds are left out or become plain objects"),
     "scores": ("score is lost", "scores are lost"),
     "ids": ("annotation id is lost", "annotation ids are lost"),
+    "picture_ids": ("photo id is lost", "photo ids are lost"),
+    "label_ids": ("class gets another number", "classes get other numbers"),
+    "supercategories": ("class loses its supercategory", "classes lose their supercategories"),
     "stuff": ("class of stuff becomes a class of things", "classes of stuff become classes of things"),
     "attributes": ("object loses its attributes", "objects lose their attributes"),
     "splits": ("picture loses its split", "pictures lose their splits"),
@@ -80,6 +83,11 @@ def take_census(dataset: Dataset, to: str, *, on_picture: Callable[[], object] =
     holds, masks_only = load(to).HOLDS, FORMATS[to].masks_only
     if not holds.stuff:
         census.add("stuff", sum(1 for label in dataset.labels if not label.is_thing))
+    if not holds.supercategories:
+        census.add("supercategories", sum(1 for label in dataset.labels if label.supercategory))
+    if not holds.label_ids:
+        numbered = enumerate(dataset.labels, holds.first_label_id)
+        census.add("label_ids", sum(1 for number, label in numbered if label.id not in (None, number)))
     for picture in dataset:
         census.pictures += 1
         census.items += len(picture.items)
@@ -101,6 +109,8 @@ def losses(census: Census, *, to: str) -> tuple[Loss, ...]:
 
 
 def _of_picture(picture: Picture, holds: Holds) -> Iterator[str]:
+    if not holds.picture_ids and picture.id is not None:
+        yield "picture_ids"
     if not holds.splits and picture.split:
         yield "splits"
     if not holds.subfolders and "/" in picture.file_name:

@@ -66,7 +66,9 @@ def matches(path: Path) -> bool:
     try:
         if not path.is_dir() or not (path / NAME).is_file():
             return False
-        return (path / _MASKS).is_dir() or any(name.suffix.lower() == ".png" for name in path.iterdir())
+        if (path / _MASKS).is_dir() or f'"{FORMAT}"' in (path / NAME).open(errors="replace").read(4096):
+            return True
+        return any(name.suffix.lower() == ".png" for name in path.iterdir())
     except OSError:
         return False
 
@@ -174,7 +176,7 @@ def _classes(head: dict[str, Any], path: Path) -> dict[int, Label | None]:
         pairs = ((key, name) for key, name in head.items() if key.isascii() and key.isdigit() and len(key) < 6)
         found = {int(key): _foreign(int(key), name) for key, name in pairs if isinstance(name, str)}
     names = [label.name for label in found.values() if label is not None]
-    if not names or len(set(names)) < len(names):
+    if (not names and head.get("format") != FORMAT) or len(set(names)) < len(names):
         raise FormatError(f"{path}: it names no classes, or one twice; a list of names, or number -> name, is expected")
     return found
 

@@ -188,7 +188,9 @@ def _from_rle(segmentation: dict[str, Any], height: int, width: int) -> RLE | No
     if not counts:
         return None
     if size != [height, width]:
-        raise MaskError(f"RLE size is {size}, but the image is [height {height}, width {width}]")
+        raise MaskError(
+            f"RLE size is {size}, but the image is [height {height}, width {width}]; make the mask again at this size"
+        )
     if isinstance(counts, str | bytes):
         runs = compressed_counts(counts)
     elif isinstance(counts, list) and all(type(n) is int for n in counts):
@@ -196,7 +198,9 @@ def _from_rle(segmentation: dict[str, Any], height: int, width: int) -> RLE | No
     else:
         raise MaskError("RLE counts must be text or a list of whole numbers")
     if min(runs) < 0 or sum(runs) != height * width:
-        raise MaskError(f"RLE counts add up to {sum(runs)} pixels, the image has {height * width}")
+        raise MaskError(
+            f"RLE counts add up to {sum(runs)} pixels, the image has {height * width}; make the mask again at its size"
+        )
     if not any(runs[1::2]):
         return None
     found = coco_mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
@@ -215,7 +219,7 @@ def compressed_counts(counts: str | bytes) -> list[int]:
     for byte in data:
         bits = byte - 48
         if not 0 <= bits < 64 or shift > 30:
-            raise MaskError("RLE counts hold characters that are no compressed RLE")
+            raise MaskError("RLE counts hold characters that are no compressed RLE; export the mask again")
         value |= (bits & 31) << shift
         shift += 5
         if not bits & 32:
@@ -224,7 +228,7 @@ def compressed_counts(counts: str | bytes) -> list[int]:
             runs.append(value + runs[-2] if len(runs) > 2 else value)
             value = shift = 0
     if shift:
-        raise MaskError("RLE counts are cut off within a number")
+        raise MaskError("RLE counts are cut off within a number; export the mask again")
     return runs
 
 

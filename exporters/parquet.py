@@ -21,7 +21,7 @@ from pyarrow import parquet as pq
 
 from exporters.atomic import building
 from exporters.dataset import Dataset, FormatError, Holds, Label, Picture, WriteOptions, Written
-from exporters.parquet_rows import CATEGORY_COLUMNS, labels_in, picture_of, row_of, schema_of
+from exporters.parquet_rows import CATEGORY_COLUMNS, labels_in, name_of, picture_of, row_of, schema_of
 from exporters.parquet_shards import Shards
 from exporters.photo_files import MAX_PIXELS, checked_name, find_photo, photo_size
 from exporters.problems import complain
@@ -30,7 +30,7 @@ HOLDS = Holds()
 
 _MAX_GROUP_BYTES = 8 * 2**30
 _ORIENTATION_TAG = 0x0112
-_SHARD = re.compile(r"(.+?)(?:-\d{5}-of-\d{5})?\.parquet")
+_SHARD = re.compile(r"(.+?)-\d{5}-of-\d{5}\.parquet|(train|val|validation|test|dev)\.parquet")
 
 
 def matches(path: Path) -> bool:
@@ -92,7 +92,7 @@ def _opened(file: Path) -> pq.ParquetFile:
 
 def _split_of(file: Path) -> str:
     match = _SHARD.fullmatch(file.name)
-    return match[1] if match else ""
+    return (match[1] or match[2]) if match else ""
 
 
 def _labels_of(files: Sequence[Path]) -> tuple[Label, ...]:
@@ -175,11 +175,11 @@ def _size_of(row: dict[str, Any], images: Path | None) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def unpack_photos(path: Path, folder: Path) -> int:
-    """Save the photos that shards embed under their ``file_name`` in ``folder``; the number of photos.
+def unpack_photos(path: Path, folder: Path, *, on_problem: Callable[[str], object] | None = None) -> int:
+    """Save the photos that shards embed under the names of their pictures in ``folder``; the number of photos.
 
     Raises:
-        FormatError: a name that leaves the folder or stands twice, or a broken shard.
+        FormatError: a broken shard; without ``on_problem`` also a name that leaves the folder or stands twice.
         OSError: the disk is full or the folder not writable.
     """
     count = 0
@@ -187,16 +187,18 @@ def unpack_photos(path: Path, folder: Path) -> int:
         for file in _files(path):
             with _opened(file) as shard:
                 names = [name for name in shard.schema_arrow.names if name in ("image", "file_name")]
-            if "image" not in names:
-                raise FormatError(f"{file}: it embeds no photos (no column 'image'); give the folder of the photos")
-            for number, row in _rows(file, names):
-                image = row.get("image") or {}
-                name = row.get("file_name") or image.get("path") or f"{file.stem}-{number}"
-                if not image.get("bytes"):
+            for number, row in _rows(file, names) if "image" in names else ():
+                image: Any = row.get("image")
+                if not isinstance(image, dict) or not image.get("bytes"):
                     continue
-                target = partial / checked_name(name, where=f"{file}: row {number}")
-                if target.exists():
-                    raise FormatError(f"{file}: row {number}: two photos are called {name!r}; rename one")
+                place = f"{file}: row {number}"
+                try:
+                    target = partial / checked_name(name_of(row, place), where=place)
+                    if target.exists():
+                        raise FormatError(f"{place}: two photos are called {target.name!r}; rename one")
+                except FormatError as error:
+                    complain(on_problem, error)
+                    continue
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(image["bytes"])
                 count += 1

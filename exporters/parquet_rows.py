@@ -162,8 +162,6 @@ def picture_of(
         size: asks for (width, height) where the row has none.
         report: hears of each object that can't be read; what it raises goes through.
     """
-    image = row.get("image") if isinstance(row.get("image"), dict) else {}
-    name = row.get("file_name") or (image or {}).get("path") or Path(place).name.replace(": row ", "-")
     width, height = row.get("width"), row.get("height")
     if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
         width, height = size()
@@ -174,7 +172,7 @@ def picture_of(
         except (MaskError, ValueError, TypeError, OverflowError, RecursionError) as error:
             report(f"{place}: object {number}: {error}; correct or remove it")
     return Picture(
-        file_name=str(name),
+        file_name=name_of(row, place),
         width=width,
         height=height,
         items=tuple(items),
@@ -182,6 +180,14 @@ def picture_of(
         split=split,
         attributes=_mapping(row.get("attributes")),
     )
+
+
+def name_of(row: Mapping[str, Any], place: str) -> str:
+    """The photo's file name; where the row has none, one that follows from ``place``."""
+    image = row.get("image") if isinstance(row.get("image"), dict) else {}
+    named = row.get("file_name") or (image or {}).get("path")
+    # A suffix, because tools find photos by it; which one does not matter to them.
+    return str(named or Path(place).name.replace(".parquet: row ", "-") + ".jpg")
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:

@@ -81,12 +81,13 @@ class UniqueNames:
     """Names for the photos of one data set, no two alike, also where upper and lower case are one (Windows, macOS).
 
     ``suffix`` replaces that of the photo (``a.jpg`` -> ``a.png``), so ``a.jpg`` and ``a.png`` collide; a name that is
-    taken gets a hash of the photo's whole name. Keeps 8 bytes a name.
+    taken gets a hash of the photo's whole name. Keeps 8 bytes a name. ``renamed`` counts the names with a hash.
     """
 
     def __init__(self, *, flat: bool = False) -> None:
         self._flat = flat
         self._taken: set[int] = set()
+        self.renamed = 0
 
     def __call__(self, file_name: str, *, suffix: str | None = None, folder: str = "") -> str:
         """A new name. ``folder``: names in different folders (splits) do not collide; it is not part of the name."""
@@ -99,7 +100,18 @@ class UniqueNames:
             salt = file_name if number == 0 else f"{number}:{file_name}"
             found, number = f"{stem}-{_hash(salt)}{ending}", number + 1
         self._taken.add(key)
+        whole = checked_name(file_name, where="photo")
+        self.renamed += number > 0 or name != (whole.replace("/", "__") if self._flat else whole)
         return found
+
+    def notes(self) -> list[str]:
+        """What the user has to know where photos are found by their names."""
+        if not self.renamed:
+            return []
+        return [
+            f"{self.renamed} photos have a new name with a hash: it was too long, or another's but for its suffix or "
+            "for upper and lower case"
+        ]
 
 
 def find_photo(root: Path, file_name: str, *, where: str = "photo") -> Path | None:

@@ -31,7 +31,7 @@ from labelers.records import RLE
 
 __all__ = ["HOLDS", "matches", "read", "write"]
 
-HOLDS = Holds(overlap=False, stuff=False)
+HOLDS = Holds(overlap=False, stuff=False, label_ids=False, supercategories=False, picture_ids=False)
 
 _LINE = re.compile(r"(.*):(?:(\d{1,3}),(\d{1,3}),(\d{1,3}))?:[^:]*:[^:]*")
 _FLAGGED = re.compile(r"(.*\S)\s+(?:-1|0|1)")
@@ -112,6 +112,7 @@ def _picture(dataset: _Set, name: str) -> Picture:
     except FormatError as error:
         complain(dataset.on_problem, error)
     known = set(dataset.labels)
+    items = [item if item is None or item.label in known else replace(item, label=item.label.strip()) for item in items]
     kept = tuple(item for item in items if item is not None and item.label in known)
     for item in items:
         if item is not None and item.label not in known:

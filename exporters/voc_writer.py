@@ -38,7 +38,6 @@ def write(dataset: Dataset, out: Path, options: WriteOptions = _DEFAULT) -> Writ
     written = Written()
     numbers = _numbers(dataset.labels)
     unique = UniqueNames()
-    missing: dict[str, int] = {}
     with building(out) as folder, ExitStack() as stack:
         lists: dict[tuple[str, str], IO[str]] = {}
         for picture in dataset:
@@ -56,7 +55,7 @@ def write(dataset: Dataset, out: Path, options: WriteOptions = _DEFAULT) -> Writ
                 lists[key].write(f"{name}\n")
             reason = place_photo(dataset.images, picture.file_name, folder / "JPEGImages" / photo, options.copy_images)
             if reason is not None:
-                missing[reason] = missing.get(reason, 0) + 1
+                written.drop(reason)
             written.pictures += 1
             written.items += len(items)
             options.on_picture()
@@ -64,7 +63,7 @@ def write(dataset: Dataset, out: Path, options: WriteOptions = _DEFAULT) -> Writ
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / LABELMAP).write_text(_labelmap(dataset.labels, numbers), encoding="utf-8", newline="\n")
         stack.close()  # the lists, before the folder is renamed
-    written.notes += [f"{count} {reason}" for reason, count in missing.items()]
+    written.notes += unique.notes()
     return written
 
 

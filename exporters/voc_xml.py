@@ -123,8 +123,8 @@ def _add_object(root: Element, item: Item, box: Box) -> None:
 
 
 def _object(element: Element) -> tuple[Item, Box | None]:
-    name = _text(element, "name")
-    if not name:
+    name = element.findtext("name") or ""  # with spaces around it: the reader knows whether they belong to it
+    if not name.strip():
         raise FormatError("it has no name; write the class into <name>")
     box = element.find("bndbox")
     corners = None if box is None else tuple(_number(box, key) for key in ("xmin", "ymin", "xmax", "ymax"))

@@ -27,6 +27,9 @@ HOLDS = Holds(
     ids=False,
     stuff=False,
     attributes=False,
+    label_ids=False,
+    supercategories=False,
+    picture_ids=False,
 )
 
 _DEFAULT = WriteOptions()

@@ -191,7 +191,9 @@ def _splits(data: Mapping[str, Any], root: Path, file: Path) -> Iterator[tuple[s
         seen.update(places)
         if places:
             yield _SPLITS.get(key, key), places
-    if not seen:
+    if not seen and (root / "images").is_dir() and (root / "labels").is_dir():
+        yield "", ("images",)  # classes only, as supervision writes it
+    elif not seen:
         raise FormatError(f"{file}: no split names its photos; add a line like 'train: images/train'")
 
 

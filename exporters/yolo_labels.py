@@ -152,7 +152,6 @@ def write(
     numbers = {label.name: number for number, label in enumerate(dataset.labels)}
     unique = UniqueNames()
     splits: dict[str, None] = {}
-    missing: dict[str, int] = {}
     with building(out) as folder:
         for picture in dataset:
             split = _split(picture.split)
@@ -175,11 +174,13 @@ def write(
                 dataset.images, picture.file_name, folder / "images" / split / photo, options.copy_images
             )
             if reason is not None:
-                missing[reason] = missing.get(reason, 0) + 1
+                written.drop(reason)
             written.pictures += 1
             options.on_picture()
+        for kind in ("images", "labels"):  # also where there is no photo
+            (folder / kind / (next(iter(splits), "train"))).mkdir(parents=True, exist_ok=True)
         (folder / "data.yaml").write_text(_yaml(dataset, list(splits) or ["train"]), encoding="utf-8", newline="\n")
-    written.notes += [f"{count} {reason}" for reason, count in missing.items()]
+    written.notes += unique.notes()
     if options.copy_images == "none":
         written.notes.append("the photos were not copied; they have to be put into the folder images, beside labels")
     if "val" not in splits:

@@ -21,7 +21,17 @@ from exporters.dataset import Dataset, Holds, Item, Picture, WriteOptions, Writt
 from exporters.masks import area
 from exporters.outlines import bridged, has_holes, iou, islands, mask_of, outlines, simplified
 
-HOLDS = Holds(boxes=False, crowds=False, scores=False, ids=False, stuff=False, attributes=False)
+HOLDS = Holds(
+    boxes=False,
+    crowds=False,
+    scores=False,
+    ids=False,
+    stuff=False,
+    attributes=False,
+    label_ids=False,
+    supercategories=False,
+    picture_ids=False,
+)
 
 _DEFAULT = WriteOptions()
 

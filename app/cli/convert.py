@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from exporters.formats import FORMATS, STORED
+from exporters.formats import FORMATS, STORED, near
 
 if TYPE_CHECKING:
     from app.datasets.conversion import Foreseen
@@ -22,9 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "source", type=Path, metavar="IN", help="the labels: a file, the folder that holds them, or a project"
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="the file or folder to write")
-    parser.add_argument("--to", required=True, choices=STORED, metavar="FORMAT", help="one of the formats below")
+    parser.add_argument("--to", required=True, type=format_name, metavar="FORMAT", help="one of the formats below")
     add_source_arguments(parser)
     parser.add_argument("--strict", action="store_true", help="write nothing if anything would be lost (exit code 2)")
+    parser.add_argument(
+        "--upright",
+        action="store_true",
+        help="turn labels of EXIF-rotated photos that are in the frame of the stored pixels (see `check`)",
+    )
     parser.add_argument(
         "--copy-images",
         choices=("none", "link", "copy"),
@@ -48,9 +56,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     """How a data set is opened: shared with ``split``, ``stats`` and ``check``."""
     parser.add_argument(
-        "--from", dest="given", choices=STORED, metavar="FORMAT", help="format of IN (default: found out)"
+        "--from", dest="given", type=format_name, metavar="FORMAT", help="format of IN (default: found out)"
     )
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos (default: as the labels say)")
+
+
+def format_name(text: str) -> str:
+    """The value of an option that names a format."""
+    if text not in STORED:
+        raise argparse.ArgumentTypeError(f"there is no format {text!r}; {near(text)}")
+    return text
 
 
 def _formats() -> str:
@@ -70,18 +85,45 @@ def _pixels(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Convert; 0, or 1 where something was left out, or 2 where ``--strict`` refused."""
+    from app.datasets.conversion import refuse_target
     from app.datasets.opening import opening
 
-    with opening(args.source, given=args.given, images=args.images) as opened:
-        return _run(args, opened)
+    if not args.dry_run:
+        refuse_target(args.source, args.images, args.out, args.to, overwrite=args.overwrite)
+    photos_for = args.out if args.upright or args.copy_images != "none" else None
+
+    def work() -> int:
+        with opening(args.source, given=args.given, images=args.images, photos_for=photos_for) as opened:
+            return _run(args, opened)
+
+    return all_or_nothing(work)
+
+
+def all_or_nothing(work: Callable[[], int]) -> int:
+    """Run what writes in one step; interrupted or told to end, it removes what it has begun, and says so: 130."""
+
+    def leave(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    ours = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, leave) if ours else None
+    try:
+        return work()
+    except KeyboardInterrupt:
+        print("\nInterrupted. Nothing was written.", file=sys.stderr)
+        return 130
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _run(args: argparse.Namespace, opened: Opened) -> int:
     from app.convert.progress import bar
     from app.datasets.conversion import complete, foresee, refuse_target, write
+    from app.datasets.upright import upright
     from exporters.dataset import WriteOptions
 
-    dataset = opened.dataset
+    dataset, turned = upright(opened.dataset) if args.upright else (opened.dataset, None)
     if not args.dry_run:
         refuse_target(args.source, dataset.images, args.out, args.to, overwrite=args.overwrite)
     total = max(dataset.count, 0)
@@ -93,18 +135,29 @@ def _run(args: argparse.Namespace, opened: Opened) -> int:
     if refused or args.dry_run:
         _report_problems(opened)
         _report(args, opened, foreseen, None)
-        if refused:
-            print(
-                f"openseed-label convert: --strict: {args.to} can't hold all of it; nothing was written",
-                file=sys.stderr,
-            )
-        return 2 if refused else int(bool(opened.problems.count))
+        return _refused(args, opened, foreseen) if refused else int(bool(opened.problems.count))
     with bar(total=foreseen.pictures, unit="photos", what="writing", quiet=args.quiet, delay=1.0) as shown:
         options = WriteOptions(copy_images=args.copy_images, tolerance=args.tolerance, on_picture=shown.update)
-        written = write(dataset, args.out, args.to, options)
+        written = write(dataset, args.out, args.to, options, strict=args.strict)
+    written.notes += turned.notes() if turned else ()
+    if args.tolerance and not written.ious[1]:
+        written.notes.append(f"--tolerance changed nothing: {args.to} has no outlines of these objects")
     _report_problems(opened)
+    for reason, number in written.dropped.items():
+        print(f"left out: {number:,} x {reason}", file=sys.stderr)
+    if args.strict and written.dropped:
+        _report(args, opened, foreseen, None)
+        return _refused(args, opened, foreseen)
     _report(args, opened, foreseen, written)
     return 0 if complete(opened, written) else 1
+
+
+def _refused(args: argparse.Namespace, opened: Opened, foreseen: Foreseen) -> int:
+    reason = (
+        f"{args.to} can't hold all of it" if foreseen.losses or not opened.problems.count else "not all can be read"
+    )
+    print(f"openseed-label convert: --strict: {reason}; nothing was written", file=sys.stderr)
+    return 2
 
 
 def _report_problems(opened: Opened) -> None:
@@ -124,8 +177,6 @@ def _report(args: argparse.Namespace, opened: Opened, foreseen: Foreseen, writte
                 file=sys.stderr,
             )
         return
-    for reason, number in written.dropped.items():
-        print(f"left out: {number:,} x {reason}", file=sys.stderr)
     if args.quiet:
         return
     for note in written.notes:

@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli.convert import add_source_arguments
-from exporters.formats import STORED
+from app.cli.convert import add_source_arguments, all_or_nothing, format_name
 
 if TYPE_CHECKING:
     from app.datasets.opening import Opened
@@ -23,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write, new or empty")
     add_source_arguments(parser)
-    parser.add_argument("--to", choices=STORED, metavar="FORMAT", help="format of OUT (default: that of IN)")
+    parser.add_argument("--to", type=format_name, metavar="FORMAT", help="format of OUT (default: that of IN)")
     parser.add_argument(
         "--ratios",
         default="train=0.8,val=0.1,test=0.1",
@@ -63,8 +62,13 @@ def run(args: argparse.Namespace) -> int:
     parse_ratios(args.ratios)  # complain before reading
     if not args.dry_run and args.out.exists() and not (args.out.is_dir() and not any(args.out.iterdir())):
         raise UsageError(f"{args.out} exists already; choose a new folder")
-    with opening(args.source, given=args.given, images=args.images) as opened:
-        return _run(args, opened)
+    photos_for = args.out if args.copy_images != "none" or "lookalike" in args.group else None
+
+    def work() -> int:
+        with opening(args.source, given=args.given, images=args.images, photos_for=photos_for) as opened:
+            return _run(args, opened)
+
+    return all_or_nothing(work)
 
 
 def _run(args: argparse.Namespace, opened: Opened) -> int:
@@ -90,6 +94,9 @@ def _run(args: argparse.Namespace, opened: Opened) -> int:
         sys.stdout.write("\n")
     if not args.quiet:
         print("\n".join(_in_words(parts)), file=sys.stderr)
+    empty = [name for name, number in parts.photos.items() if not number]
+    if empty:
+        print(f"no photo is left for {', '.join(empty)}: {len(parts.of):,} photos are too few", file=sys.stderr)
     written: dict[str, Written] = {}
     if not args.dry_run:
         with bar(total=len(parts.of), unit="photos", what="writing", quiet=args.quiet, delay=1.0) as shown:

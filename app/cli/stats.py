@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.datasets.statistics import Statistics
 
 _CLASSES = 40
+_PAGES = (".html", ".htm", ".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Count; 0, or 1 where something could not be read."""
     from app.datasets.opening import opening
+    from app.errors import UsageError
 
+    for option, target in (("--html", args.html), ("--plot", args.plot)):
+        if target is not None and target.exists() and target.suffix.lower() not in _PAGES:
+            raise UsageError(f"{option} {target}: this file is no page or picture and is not replaced; name another")
     with opening(args.source, given=args.given, images=args.images) as opened:
         return _run(args, opened)
 

@@ -51,8 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "photo": Kind("photos that are missing or can't be opened", "give their folder with --images, restore the files, "
                   "or remove the entries"),
     "exif": Kind("rotated photos whose labels are in the frame of the stored pixels", "nothing, where your trainer "
-                 "ignores EXIF; else remove the tag (`exiftool -Orientation= FILE`): every program then sees the "
-                 "pixels as they are stored, and the labels fit"),
+                 "ignores EXIF; else turn the labels: `openseed-label convert IN OUT --to FORMAT --upright`"),
     "exif-unclear": Kind("rotated photos where width and height do not tell the frame", "look at one of them in "
                          "`openseed-label ui`, and give --exif raw or --exif upright", serious=False),
     "photo-size": Kind("photos of another size than the labels say", "correct width and height, and scale the labels "
@@ -198,7 +197,7 @@ def _of_item(item: Item, picture: Picture) -> Iterator[tuple[str, str]]:
 
 
 def _twins(items: tuple[Item, ...]) -> Iterator[tuple[int, int]]:
-    """Pairs of one class with nearly the same box, and the same mask where both have one."""
+    """Pairs of one class with nearly the same box, and the same mask where both have one; nothing is a copy twice."""
     by_label: dict[str, list[int]] = {}
     for at, item in enumerate(items):
         if not item.crowd:
@@ -207,9 +206,13 @@ def _twins(items: tuple[Item, ...]) -> Iterator[tuple[int, int]]:
         if len(places) < 2:
             continue
         boxes = np.array([_box_of(items[at]) for at in places], np.float64)
+        known: set[int] = set()
         for k in range(len(places) - 1):
+            if k in known:
+                continue
             for other in (np.flatnonzero(_ious(boxes[k], boxes[k + 1 :]) >= _DUPLICATE_BOX) + k + 1).tolist():
-                if _same_mask(items[places[k]], items[places[other]]):
+                if other not in known and _same_mask(items[places[k]], items[places[other]]):
+                    known.add(other)
                     yield places[k], places[other]
 
 

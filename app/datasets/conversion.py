@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.datasets.opening import Opened
 from app.errors import UsageError
+from exporters.atomic import scratch
 from exporters.dataset import Dataset, WriteOptions, Written
 from exporters.formats import FORMATS, load
 from exporters.losses import Census, Loss, losses, take_census
+
+_FILES = (".json", ".xml", ".zip", ".yaml", ".yml", ".parquet", ".txt", ".csv", ".db", ".png", ".tar", ".gz")
+"""Suffixes of files: who gives one to a folder means something else."""
+
+
+# Without an object or a photo they look the same.
+_KIN = {name: kin for kin in (("yolo-detect", "yolo-segment"), ("coco", "lvis")) for name in kin}
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ def refuse_target(source: Path, images: Path | None, out: Path, to: str, *, over
     """
     if not FORMATS[to].stored:
         raise UsageError(f"--to {to}: it is for Python only; choose a format that is kept in files")
+    refuse_suffix(out, to)
     target = Path(os.path.realpath(out))
     for what, place in (("the input", source), ("the photos", images)):
         here = None if place is None else Path(os.path.realpath(place))
@@ -53,32 +61,52 @@ def refuse_target(source: Path, images: Path | None, out: Path, to: str, *, over
         return
     if not overwrite:
         raise UsageError(f"{out} exists already; replace it with --overwrite, or choose another output")
-    if not load(to).matches(out):
+    if not any(load(name).matches(out) for name in _KIN.get(to, (to,))):
         raise UsageError(f"{out} is no {to} data set, so that --overwrite does not replace it; remove it yourself")
 
 
-def write(dataset: Dataset, out: Path, to: str, options: WriteOptions) -> Written:
+def refuse_suffix(out: Path, to: str) -> None:
+    """Refuse a folder that would be called like a file of another kind. Raises UsageError."""
+    one = FORMATS[to].suffix
+    if out.suffix.lower() in _FILES and out.suffix.lower() != one and not out.is_dir():
+        kinds = f"a {one} file or a folder" if one else "a folder"
+        raise UsageError(f"{out}: {to} is {kinds}; name the output without {out.suffix}")
+
+
+def write(dataset: Dataset, out: Path, to: str, options: WriteOptions, *, strict: bool = False) -> Written:
     """Write the data set; what was at ``out`` is replaced when the new one is complete.
+
+    Args:
+        strict: where anything is left out (``dropped``), write nothing: ``out`` stays as it was.
 
     Raises:
         FormatError, OSError: nothing was changed.
     """
     module = load(to)
-    if not out.is_dir():
+    if not out.is_dir() and not strict:
         return module.write(dataset, out, options)
-    # The folder beside it is on the same disk, so that both renames are quick.
-    with tempfile.TemporaryDirectory(prefix=".openseed-", dir=out.absolute().parent) as beside:
-        fresh = Path(beside) / out.name
-        written = module.write(dataset, fresh, options)
-        old = Path(beside) / "replaced"
-        out.rename(old)
-        try:
-            fresh.rename(out)
-        except BaseException:
-            old.rename(out)
-            raise
-        shutil.rmtree(old)
+    # The folder beside it is on the same disk, so that renames are quick.
+    with scratch(out, "fresh") as beside:
+        (beside / "made").mkdir()
+        written = module.write(dataset, beside / "made" / out.name, options)
+        if strict and written.dropped:
+            return written
+        for made in (beside / "made").iterdir():  # one, or a file that a format puts beside it
+            _replace(made, out.absolute().with_name(made.name), beside / "replaced")
     return written
+
+
+def _replace(made: Path, target: Path, old: Path) -> None:
+    if not target.is_dir():
+        made.replace(target)
+        return
+    target.rename(old)
+    try:
+        made.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)
 
 
 def complete(opened: Opened, written: Written) -> bool:

@@ -1,7 +1,7 @@
 """Divide groups of photos so that each part gets its share of every class.
 
 Iterative stratification (Sechidis, Tsoumakas, Vlahavas: On the Stratification of Multi-Label Data, 2011): the class
-with the fewest groups left is dealt out first, each group to the part that lacks the class most.
+with the fewest groups left is dealt out first, each group to the part that lacks the class most and has room for it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ def divide(
     part = [-1] * len(groups)
 
     def put(at: int, lacking: Sequence[float]) -> None:
-        parts = range(len(ratios))
+        # A part that is full gets no more, however rare the class: else classes of one photo would all go to one part.
+        parts = [k for k in range(len(ratios)) if 2 * room[k] >= sizes[at]] or [
+            max(range(len(ratios)), key=room.__getitem__)
+        ]
         chosen = max(parts, key=lambda k: (round(lacking[k], 9), round(room[k], 9), chance.random()))
         part[at] = chosen
         room[chosen] -= sizes[at]

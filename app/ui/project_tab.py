@@ -33,17 +33,31 @@ DOWNLOAD = """
 
 
 ZIP = """
-(states, format, photos) => {
+async (states, format, photos) => {
+  if (!states.length) return 'Choose which annotations.';
   const wanted = new URLSearchParams(states.map((state) => ['states', state]));
   wanted.set('format', format);
   wanted.set('photos', photos ? '1' : '0');
-  const link = document.createElement('a');
-  link.href = `/api/export.zip?${wanted}`;
-  link.download = '';
-  if (states.length) link.click();
+  let answer;
+  try {
+    answer = await fetch(`/api/export.zip?${wanted}`, { headers: { Accept: 'application/json' } });
+    if (answer.ok) {
+      const link = document.createElement('a');
+      link.href = URL.createObjectURL(await answer.blob());
+      const named = /filename="([^"]+)"/.exec(answer.headers.get('Content-Disposition') ?? '');
+      link.download = named ? named[1] : `${format}.zip`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+      return `${link.download} was made.`;
+    }
+  } catch {
+    return 'The zip did not arrive: the server can\u2019t be reached.';
+  }
+  const told = await answer.json().catch(() => null);
+  return `No zip was made: ${told?.error?.message ?? `the server answered ${answer.status}`}`;
 }
 """
-"""A link, because an error must not take the place of the page."""
+"""Not a plain link: the browser would say of an error only that the download failed."""
 
 
 def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
@@ -82,6 +96,14 @@ def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
                 wanted = gr.Dropdown(_formats(), value="yolo-segment", label="Format", elem_id="os-format")
                 photos = gr.Checkbox(False, label="With the photos")
                 pack = gr.Button("Download zip", elem_id="os-export-zip")
+                packed = gr.Textbox(
+                    label="What came of it",
+                    show_label=False,
+                    container=False,
+                    interactive=False,
+                    max_lines=6,
+                    elem_id="os-export-told",
+                )
             with gr.Column():
                 gr.Markdown(
                     "### Import COCO\nAdds what is not here yet: photos, classes, annotations. Changes nothing."
@@ -95,7 +117,7 @@ def project_tab(project: Project, model: Callable[[], ModelState]) -> None:
     shown = [summary, people, classes, table]
     tab.select(show, None, shown, show_progress="hidden")
     export.click(None, [states, provenance], None, js=DOWNLOAD)
-    pack.click(None, [states, wanted, photos], None, js=ZIP)
+    pack.click(None, [states, wanted, photos], [packed], js=ZIP)
 
     def add_class(text: str, request: gr.Request) -> tuple[Any, ...]:
         with _Told(project):

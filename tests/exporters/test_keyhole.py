@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from shapely.geometry import Polygon
@@ -45,6 +45,14 @@ def test_a_hole_behind_a_hole_is_reached_through_it() -> None:
     assert mask.sum() == 100 * 100 - 4 * 80
 
 
+def around_an_island() -> np.ndarray:
+    """Four pixels missing that touch by their corners, so that one hole goes around a pixel of the mask."""
+    mask = np.ones((5, 9), bool)
+    mask[[1, 2, 2, 3], [4, 3, 5, 4]] = False
+    return mask
+
+
+@example(around_an_island())
 @given(st.tuples(st.integers(1, 20), st.integers(1, 20)).flatmap(lambda shape: arrays(bool, shape)))
 def test_polygons_of_any_mask_are_exact(mask: np.ndarray) -> None:
     """Islands, holes, holes that touch by a corner, the border: the rings together are the mask."""

@@ -28,12 +28,13 @@ ITEMS = (
     Item("sky", (1.0, 1.0, 3.0, 3.0), PLAIN),
     Item("cat", (0.0, 0.0, 2.0, 2.0)),
 )
-PICTURES = (Picture("sub/a.jpg", 4, 4, ITEMS, split="train"), Picture("b.jpg", 4, 4))
-LABELS = (Label("cat"), Label("sky", is_thing=False))
+PICTURES = (Picture("sub/a.jpg", 4, 4, ITEMS, split="train", id=7), Picture("b.jpg", 4, 4))
+LABELS = (Label("cat", 0, supercategory="animal"), Label("sky", 187, is_thing=False), Label("new"))
 
 EXPECTED = {
     "masks": 3, "boxes": 1, "exact": 3, "holes": 1, "islands": 1, "overlap": 1, "instances": 4, "crowds": 1,
     "scores": 1, "ids": 2, "stuff": 1, "attributes": 1, "splits": 1, "subfolders": 1, "empty": 1,
+    "picture_ids": 1, "label_ids": 1, "supercategories": 1,
 }  # fmt: skip
 
 

@@ -214,7 +214,7 @@ export function createActs(app) {
       if (!image) return null;
       let known = 0;
       const since = performance.now();
-      app.toast('Looking for objects …');
+      const done = app.toast('Looking for objects …', { seconds: 120 });
       const changed = await act(
         null,
         async () => {
@@ -223,7 +223,7 @@ export function createActs(app) {
           return answer;
         },
         { since },
-      );
+      ).finally(done);
       if (!changed) return null;
       const rest = known ? ` ${known} more are marked already.` : '';
       if (changed.length) app.toast(`${changed.length} found: accept, change or reject them.${rest}`);

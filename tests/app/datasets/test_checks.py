@@ -111,3 +111,8 @@ def test_a_note_alone_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["check", str(source), "-q"]) == 0
     assert "'unicorn'" in capsys.readouterr().out
     assert not KINDS["class-unused"].serious
+
+
+def test_every_copy_counts_once() -> None:
+    copies = [Item("cat", (1.0, 2.0, 9.0, 8.0), mask(1, 2, 9, 8), id=k) for k in range(2, 6)]
+    assert kinds_of(one(GOOD, *copies)) == {"duplicate": 4}

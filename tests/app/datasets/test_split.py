@@ -86,3 +86,9 @@ def test_ratios_are_checked(text: str) -> None:
 )
 def test_the_prefix_is_what_frames_share(name: str, prefix: str) -> None:
     assert prefix_of(name) == prefix
+
+
+def test_a_part_without_a_photo_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = coco(tmp_path, {"a.png": [], "b.png": []})
+    assert main(["split", str(source), str(tmp_path / "parts"), "-q"]) == 0
+    assert "no photo is left for" in capsys.readouterr().err

@@ -59,3 +59,11 @@ def test_page_and_plot(source: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_an_empty_set_has_a_page_too(tmp_path: Path) -> None:
     source = coco(tmp_path, {}, classes=())
     assert main(["stats", str(source), "--html", str(tmp_path / "s.html"), "-q"]) == 0
+
+
+@pytest.mark.parametrize("option", ["--html", "--plot"])
+def test_a_page_never_replaces_labels(source: Path, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = source.read_bytes()
+    assert main(["stats", str(source), option, str(source), "-q"]) == 2
+    assert "is not replaced" in capsys.readouterr().err
+    assert source.read_bytes() == before

@@ -53,6 +53,11 @@ def test_every_group_gets_one_part_and_a_seed_repeats(rows: list[tuple[dict[str,
     assert part == divide(groups, sizes, [0.5, 0.5], seed=seed)
 
 
+def test_classes_of_one_photo_do_not_all_go_to_one_part() -> None:
+    part = divide([{f"class {k}": 1} for k in range(100)], [1] * 100, [0.8, 0.1, 0.1], seed=0)
+    assert [Counter(part)[k] for k in range(3)] == [80, 10, 10]
+
+
 def test_seeds_differ() -> None:
     groups = [{"a": 1}] * 40
     assert divide(groups, [1] * 40, [0.5, 0.5], seed=1) != divide(groups, [1] * 40, [0.5, 0.5], seed=2)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from exporters.atomic import building
+from exporters.atomic import building, scratch
 from exporters.dataset import FormatError
+from exporters.files import FileBusyError
 
 
 def test_folder_appears_at_the_end(tmp_path: Path) -> None:
@@ -56,3 +60,32 @@ def test_who_filled_the_folder_meanwhile_wins(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="not empty"):
         build()
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "theirs"]
+
+
+def test_two_at_once_are_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    with building(tmp_path / "out") as folder:
+        (folder / "a.txt").write_text("a")
+        with pytest.raises(FileBusyError, match="another run"), building(tmp_path / "out"):
+            pass
+        with building(tmp_path / "other"):
+            pass
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "other", "out"]
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    killed = "import os; from exporters.atomic import building; from pathlib import Path\n"
+    killed += "with building(Path('out')) as f: (f / 'deep').mkdir(); (f / 'deep' / 'half').touch(); os._exit(9)"
+    root = str(Path(__file__).parents[3])
+    done = subprocess.run([sys.executable, "-c", killed], cwd=tmp_path, env={**os.environ, "PYTHONPATH": root})
+    assert done.returncode == 9
+    assert len(list(tmp_path.iterdir())) == 1
+    with building(tmp_path / "out") as folder:
+        assert list(folder.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_scratch_folder_goes_away(tmp_path: Path) -> None:
+    with scratch(tmp_path / "new" / "out", "photos") as folder:
+        (folder / "a.txt").touch()
+        assert folder.parent == tmp_path / "new"
+    assert list((tmp_path / "new").iterdir()) == []

@@ -256,3 +256,13 @@ def test_an_unlisted_class_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="'zebra'"):
         parquet.write(set_of(Picture("a.jpg", 4, 4, (Item("zebra", (0, 0, 1, 1)),))), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "split"), [("0000", ""), ("train", "train"), ("my set-00000-of-00001", "my set")])
+def test_the_split_of_others_is_in_the_name_where_it_says_one(tmp_path: Path, name: str, split: str) -> None:
+    rows = [{"image": {"bytes": png(4, 3)}, "objects": [{"bbox": [0, 0, 2, 2], "category": 0}]}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    (picture,) = parquet.read(tmp_path)
+    assert (picture.split, picture.width, picture.height) == (split, 4, 3)
+    assert parquet.unpack_photos(tmp_path, tmp_path / "photos") == 1
+    assert (tmp_path / "photos" / picture.file_name).read_bytes() == png(4, 3)

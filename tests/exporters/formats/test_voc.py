@@ -294,3 +294,13 @@ def test_photos_with_one_stem_and_empty_pictures(tmp_path: Path) -> None:
     assert len(set(names)) == 3
     assert all((back.images / name).is_file() for name in names)
     assert not voc.matches(tmp_path / "photos")
+
+
+def test_spaces_around_a_class_belong_to_it_where_it_is_listed_so(tmp_path: Path) -> None:
+    labels = (Label("cat "), Label("dog"))
+    items = (Item("cat ", (0.0, 0.0, 5.0, 5.0)), Item("dog", (6.0, 0.0, 9.0, 5.0)))
+    voc.write(dataset_of(Picture("a.jpg", 20, 10, items), labels=labels), tmp_path / "out")
+    file = tmp_path / "out" / "Annotations" / "a.xml"
+    file.write_text(file.read_text().replace("<name>dog<", "<name>\n  dog\n<"))
+    (picture,) = voc.read(tmp_path / "out")
+    assert [item.label for item in picture.items] == ["cat ", "dog"]

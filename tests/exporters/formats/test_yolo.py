@@ -290,7 +290,6 @@ def test_a_broken_picture_is_left_out(tmp_path: Path, damage: Callable[[Path], N
         ("train: ../../../etc\nnames: [a]\n", "leads out"),
         ("train: /etc\nnames: [a]\n", "leads out"),
         ("train: images/none\nnames: [a]\n", "there is no"),
-        ("names: [a]\n", "no split"),
         ("train: images\nnames: [a, a]\n", "two classes"),
         ("train: images\nnames: {a: 0}\n", "class numbers"),
         ("train: images\nnames: [[a]]\n", "without a name"),
@@ -338,3 +337,14 @@ def test_outlines_of_others_are_read(tmp_path: Path) -> None:
     boxes = next(iter(yolo_detect.read(tmp_path))).items
     assert boxes[0].mask is None
     assert boxes[0].box == pytest.approx((2, 1, 12, 6))
+
+
+def test_classes_without_splits_are_read(tmp_path: Path) -> None:
+    """As supervision writes it: names, and the folders images and labels beside."""
+    tree(tmp_path, {"data.yaml": "nc: 1\nnames: [cat]", "labels/a.txt": "0 0.5 0.5 0.2 0.2"})
+    photo(tmp_path / "images", "a.jpg")
+    assert yolo_detect.matches(tmp_path)
+    (picture,) = yolo_detect.read(tmp_path)
+    assert (picture.file_name, picture.split, [item.label for item in picture.items]) == ("a.jpg", "", ["cat"])
+    with pytest.raises(FormatError, match="no split"):
+        yolo_detect.read(tree(tmp_path / "bare", {"data.yaml": "names: [cat]"}))

@@ -16,6 +16,7 @@ export function createToasts() {
     element.append(toast);
     while (element.children.length > MOST) element.firstElementChild?.remove();
     setTimeout(close, seconds * 1000);
+    return close;
   }
 
   return { element, say };
