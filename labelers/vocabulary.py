@@ -14,12 +14,14 @@ Inline, ``sky (stuff)`` works too, because square brackets mean something to som
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 _COMMENT = re.compile(r"(?:^|\s)#.*")  # not the # of C# or #5
 _MARK = re.compile(r"\s*\[\s*(stuff|thing|threshold\s+([^\]\s]+))\s*\]\s*$", re.IGNORECASE)
+_ODD = re.compile(r"[\[(]\s*([a-z]+)[^\])]*[\])]\s*$", re.IGNORECASE)
 _ROUND = re.compile(r"\(\s*(stuff|thing|threshold\s+[^)\s]+)\s*\)", re.IGNORECASE)
 
 
@@ -118,7 +120,7 @@ class Vocabulary:
         Raises VocabularyError: a class that can't be read or stands twice, or none at all.
         """
         parts = [part.strip() for part in text.split(",")]
-        entries = tuple(parse_marked(_ROUND.sub(r"[\1]", part)) for part in parts if part)
+        entries = tuple(parse_inline(part) for part in parts if part)
         if not entries:
             raise VocabularyError(
                 'the list of classes is empty; write for instance "person, traffic light, sky (stuff)"'
@@ -140,6 +142,12 @@ def parse_marked(line: str) -> Entry:
     left, separator, right = line.partition("=")
     left, marks = _split_marks(left)
     right, more = _split_marks(right)
+    for text in (left, right):
+        found = _ODD.search(text)
+        if found and difflib.get_close_matches(found[1].lower(), ("stuff", "thing", "threshold"), cutoff=0.85):
+            raise VocabularyError(
+                f"can't read the mark {found[0].strip()!r} in {line!r}; write [stuff], [thing] or [threshold 0.4]"
+            )
     entry = parse_line(f"{left} {separator} {right}")
     stuff, threshold = False, None
     for word, number in (*marks, *more):
@@ -151,6 +159,11 @@ def parse_marked(line: str) -> Entry:
         except ValueError:
             raise VocabularyError(f"can't read the threshold {number!r} in {line!r}; write [threshold 0.4]") from None
     return replace(entry, stuff=stuff, threshold=threshold)
+
+
+def parse_inline(part: str) -> Entry:
+    """``parse_marked``, with marks in round brackets too."""
+    return parse_marked(_ROUND.sub(r"[\1]", part))
 
 
 def _split_marks(text: str) -> tuple[str, list[tuple[str, str | None]]]:

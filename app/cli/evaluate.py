@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from app.errors import UsageError
 
+    _refuse_idle(args)
     if args.suite is not None:
         return _run_suite(args)
     if args.source is None:
@@ -77,6 +78,26 @@ def run(args: argparse.Namespace) -> int:
     if args.protocol != "boxes":
         return _run_protocol(args)
     return _run_boxes(args)
+
+
+def _refuse_idle(args: argparse.Namespace) -> None:
+    """Options that would do nothing: whoever gives one expects something else. Raises UsageError."""
+    from app.errors import UsageError
+
+    asked = f"--suite {args.suite}" if args.suite is not None else f"--protocol {args.protocol}"
+    maps = args.suite is None and args.protocol in ("panoptic", "semantic")
+    idle = {
+        "--quick": args.quick and asked != "--protocol boxes",
+        "--panoptic-dir": args.panoptic_dir is not None and not maps,
+        "--stuff": args.stuff is not None and not maps,
+        "--vocab": args.vocab is not None and not maps,
+        "--first-label": args.first_label != 0 and not maps,
+        "--images": args.images is not None and args.suite is not None,
+        "--prompt": bool(args.prompt) and (args.suite is not None or args.protocol == "seginw"),
+        "--root": args.root is not None and args.suite is None,
+    }
+    for option in (name for name, given in idle.items() if given):
+        raise UsageError(f"{option} does nothing with {asked}; leave it out")
 
 
 def _run_suite(args: argparse.Namespace) -> int:

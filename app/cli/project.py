@@ -24,7 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     importing.add_argument("source", type=Path, metavar="SOURCE", help="dataset.json, or a folder of photos")
     importing.add_argument("--images", type=Path, metavar="DIR", help="folder of a COCO file's photos")
     importing.add_argument(
-        "--names", action="append", default=[], metavar="NAMES", help='classes of bare photos: "person,car"; repeatable'
+        "--names",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help='classes of bare photos: "person, sky (stuff), tv = television | monitor"; repeatable',
     )
     importing.add_argument(
         "--merge", action="store_true", help="add what is new in the file to the project that is there already"

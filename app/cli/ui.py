@@ -34,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--images", type=Path, metavar="DIR", help="folder of a COCO file's photos (default: beside it)")
     data.add_argument(
-        "--names", action="append", default=[], metavar="NAMES", help='classes of bare photos: "person,car"; repeatable'
+        "--names",
+        action="append",
+        default=[],
+        metavar="NAMES",
+        help='classes of bare photos: "person, sky (stuff), tv = television | monitor"; repeatable',
     )
     data.add_argument("--database", metavar="URL", help="keep the project in postgresql+psycopg://user@host/name")
     data.add_argument("--project", metavar="NAME", help="which project of the database (default: the only one)")

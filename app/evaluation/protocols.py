@@ -81,6 +81,8 @@ def _open(path: Path) -> CocoDocument:
 
 
 def _instances(protocol: str, document: CocoDocument, asked: Asked) -> InstanceTask:
+    if protocol == "instance":
+        _need_masks(document)
     vocabulary, labels = _classes(document, asked.prompts)
     source = _coco(document, asked, labels, with_masks=protocol == "instance")
     partial = any('"partial"' in document.image_text(image.row) for image in document.images)
@@ -91,6 +93,13 @@ def _instances(protocol: str, document: CocoDocument, asked: Asked) -> InstanceT
         kind="masks" if protocol == "instance" else "boxes",
         notes=(PARTLY,) if partial else (),
     )
+
+
+def _need_masks(document: CocoDocument) -> None:
+    if not any(document.annotations(image.row).has_mask.any() for image in document.images):
+        raise UsageError(
+            f"{document.path} has no masks to compare with; give a file that has some, or use --protocol detection"
+        )
 
 
 def _classes(document: CocoDocument, prompts: Sequence[str]) -> tuple[Vocabulary, list[int]]:
@@ -138,6 +147,7 @@ def _panoptic(asked: Asked) -> tuple[Source[Segmented], Vocabulary]:
 
 def _painted(document: CocoDocument, asked: Asked) -> tuple[Source[Segmented], Vocabulary]:
     """Truth from masks: those of the file, and those of ``--stuff``."""
+    _need_masks(document)
     vocabulary, labels = _classes(document, asked.prompts)
     marked = {
         category.name for category in document.categories if is_stuff(json.loads(document.category_text(category.row)))

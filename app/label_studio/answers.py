@@ -101,7 +101,7 @@ def mask_regions(
     if target is None:
         tags = " or ".join(TAGS[kind] for kind in kinds_for(answering))
         return f"label {prompt.label!r}: the labeling config has no {tags} for it on image {prompt.image!r}"
-    threshold = target.threshold or answering.threshold
+    threshold = config.threshold(prompt.label, target) or answering.threshold
     if limited and score < threshold:
         return f"region {prompt.id!r} ({prompt.label}): score {score:.2f} is below the threshold {threshold:g}"
     assert target.kind in MASK_KINDS

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from app.label_studio.answers import Answer, kinds_for, mask_regions, model_version
 from app.label_studio.config import LabelConfig
 from app.label_studio.engine import Engine, Question
+from app.label_studio.photos import pages_in
 from app.label_studio.prompts import Prompt, boxes_of_task
 from app.serving.loading import ModelFailed, NotReady
 from exporters.label_studio_regions import RegionError, box_of
@@ -133,8 +135,10 @@ def answer_task(question: Question, engine: Engine) -> Answer:
             return answer
         if not engine.settings.answering.propose or not engine.model.get().spec.makes_boxes:
             return Answer(problems=problems, asked=False)
-        for image in question.config.sources:
-            answer = _joined(answer, _proposed(question, engine, image))
+        for image, key in question.config.sources.items():
+            pages = pages_in(question.data, key)
+            for item in [None] if pages is None else range(pages):
+                answer = _joined(answer, _proposed(question, engine, image, item))
         return answer
     except (NotReady, ModelFailed):
         raise
@@ -174,8 +178,8 @@ def _of_boxes(question: Question, engine: Engine, prompts: Sequence[Prompt], ima
     return answer
 
 
-def _proposed(question: Question, engine: Engine, image: str) -> Answer:
-    """Objects that the model finds on one picture, if there is a control for them."""
+def _proposed(question: Question, engine: Engine, image: str, item: int | None) -> Answer:
+    """Objects that the model finds on one picture, if there is a control for them. ``item``: None, or which page."""
     config, answering = question.config, engine.settings.answering
     kinds = kinds_for(answering)
     targets = {
@@ -186,17 +190,25 @@ def _proposed(question: Question, engine: Engine, image: str) -> Answer:
     if not targets:
         return Answer()
     try:
-        photo = engine.open(question, image=image)
+        photo = engine.open(question, image=image, item=item or 0)
     except PhotoError as error:
         return Answer(problems=[str(error)], failed=True)
-    wanted = Vocabulary(tuple(entry for entry in config.vocabulary.entries if entry.name in targets))
+    # the labeler has a threshold of its own, which must not hide what a lower one of the config asks for
+    wanted = Vocabulary(
+        tuple(
+            replace(entry, threshold=config.threshold(entry.name, targets[entry.name]) or answering.threshold or None)
+            for entry in config.vocabulary.entries
+            if entry.name in targets
+        )
+    )
     found = photo.opened.propose(wanted)
     answer = Answer()
     rows = zip(found.boxes.names, found.masks, found.scores.tolist(), strict=True)
     for number, (name, mask, score) in enumerate(rows):
         if mask is not None and name in targets:
-            prompt = Prompt({"id": f"proposal {question.task_id}"}, targets[name], name, image)
-            salt = str(number)
+            page = {} if item is None else {"item_index": item}
+            prompt = Prompt({"id": f"proposal {question.task_id}", **page}, targets[name], name, image, item or 0)
+            salt = f"{item} {number}" if item else str(number)
             answer.add(mask_regions(mask, prompt, config=config, answering=answering, score=score, salt=salt), score)
     return answer
 

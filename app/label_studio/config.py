@@ -1,7 +1,8 @@
 """What a project's labeling config asks for: controls, labels, prompts, thresholds.
 
 Read with label-studio-sdk; the attributes that steer a model have the names that the YOLO example made known:
-``predicted_values`` on a label, ``model_score_threshold`` and ``model_skip`` on a control.
+``predicted_values`` on a label, ``model_score_threshold`` and ``model_skip`` on a control. Of our own are
+``model_stuff`` on a label, or on a control for all its labels: regions without instances; and thresholds of labels.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class LabelConfig:
         xml: as it was given.
         controls: those that this backend understands, in the config's order.
         sources: for each image tag the key of ``task["data"]`` that holds its URL (or a list of URLs).
-        vocabulary: every label of the image controls, with its prompts.
+        vocabulary: every label of the image controls, with its prompts; stuff and threshold where the label has them.
     """
 
     xml: str
@@ -81,6 +82,11 @@ class LabelConfig:
     def of_kind(self, *kinds: Kind) -> tuple[Control, ...]:
         """The controls of these kinds, in the order of the kinds, then of the config."""
         return tuple(control for kind in kinds for control in self.controls if control.kind == kind)
+
+    def threshold(self, label: str, target: Control) -> float:
+        """Lowest score of a region with this label on this control: the label's own, else the control's; 0 for none."""
+        entry = self.vocabulary.get(label)
+        return target.threshold if entry is None or entry.threshold is None else entry.threshold
 
     def target(self, label: str, *, image: str, kinds: Sequence[Kind]) -> Control | None:
         """Where a region with this label on this image goes: the first kind that has a control for it."""
@@ -112,6 +118,8 @@ def parse_config(xml: str) -> LabelConfig:
         raise ConfigError("the labeling config has no <Image> tag; this backend labels photos")
     found: list[Control] = []
     prompts: dict[str, tuple[str, ...]] = {}
+    stuff: set[str] = set()
+    thresholds: dict[str, float] = {}
     for tag in controls:
         kind = _KINDS.get(tag.tag)
         images = tuple(name for name in tag.to_name if name in sources)
@@ -119,8 +127,13 @@ def parse_config(xml: str) -> LabelConfig:
             continue
         labels = () if kind == "textarea" else tuple(tag.labels)
         for label in labels:
+            attributes = tag.labels_attrs[label].attr
+            if _is_true(attributes.get("model_stuff", tag.attr.get("model_stuff"))):
+                stuff.add(label)
+            if attributes.get("model_score_threshold") is not None:
+                thresholds[label] = _threshold(f'label "{label}"', attributes["model_score_threshold"])
             # an own wording of any control wins over the bare value of another
-            asked = _prompts(label, tag.labels_attrs[label].attr)
+            asked = _prompts(label, attributes)
             if asked != (label,) or label not in prompts:
                 prompts[label] = asked
         found.append(
@@ -130,11 +143,15 @@ def parse_config(xml: str) -> LabelConfig:
                 kind=kind,
                 labels=labels,
                 smart=_is_true(tag.attr.get("smart")),
-                threshold=_threshold(tag.name, tag.attr.get("model_score_threshold")),
+                threshold=_threshold(f'control "{tag.name}"', tag.attr.get("model_score_threshold")),
                 skip=_is_true(tag.attr.get("model_skip")),
             )
         )
-    entries = tuple(Entry(label, texts) for label, texts in prompts.items() if label.strip())
+    entries = tuple(
+        Entry(label, texts, stuff=label in stuff, threshold=thresholds.get(label))
+        for label, texts in prompts.items()
+        if label.strip()
+    )
     return LabelConfig(xml, tuple(found), sources, Vocabulary(entries))
 
 
@@ -149,7 +166,7 @@ def _is_true(value: object) -> bool:
     return str(value).strip().lower() in ("true", "1", "yes")
 
 
-def _threshold(name: str, value: Any) -> float:
+def _threshold(where: str, value: Any) -> float:
     if value is None:
         return 0.0
     try:
@@ -157,5 +174,5 @@ def _threshold(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number <= 1:
-        raise ConfigError(f'control "{name}": model_score_threshold is {value!r}; write a number from 0 to 1')
+        raise ConfigError(f"{where}: model_score_threshold is {value!r}; write a number from 0 to 1")
     return number

@@ -73,11 +73,7 @@ def address_in(data: Mapping[str, Any], key: str, item: int) -> str:
 
     Raises FetchError: there is none.
     """
-    found: Any = data.get(key)
-    if found is None and "." in key:
-        found = data
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
+    found = _value(data, key)
     if isinstance(found, list):
         found = found[item] if 0 <= item < len(found) else None
     if isinstance(found, Mapping):  # pages may be objects
@@ -89,3 +85,19 @@ def address_in(data: Mapping[str, Any], key: str, item: int) -> str:
 
 def _remove(file: PhotoFile) -> None:
     file.path.unlink(missing_ok=True)
+
+
+def pages_in(data: Mapping[str, Any], key: str) -> int | None:
+    """How many pages a task holds under ``key``; None where it holds no list but one photo."""
+    found = _value(data, key)
+    return len(found) if isinstance(found, list) else None
+
+
+def _value(data: Mapping[str, Any], key: str) -> Any:
+    """What stands under ``key``, or under its parts where it has dots."""
+    found: Any = data.get(key)
+    if found is None and "." in key:
+        found = data
+        for part in key.split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+    return found

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from app.reports.colours import colour_at
@@ -16,6 +17,7 @@ from app.store.errors import StoreError
 from app.store.projects import Project, new_project
 from app.store.schema import CategoryRow, ImageRow
 from exporters.coco import ImageRow as CocoImage
+from labelers.vocabulary import Entry
 
 SUFFIXES = frozenset(
     [
@@ -47,6 +49,7 @@ def import_folder(
     *,
     name: str,
     names: Sequence[str],
+    marked: Mapping[str, Entry] | None = None,
     on_photo: Callable[[], object] = lambda: None,
     on_note: Callable[[str], object] = lambda text: None,
 ) -> Project:
@@ -55,6 +58,7 @@ def import_folder(
     Args:
         name: of the project; must be new in this database.
         names: the classes. More can be added later.
+        marked: what more is known of some of them: other words, and that they are stuff, which an export says, too.
         on_photo: hears of each photo, for progress.
         on_note: hears of each photo that can't be read; it is in the project, with a ``problem``.
 
@@ -83,12 +87,28 @@ def import_folder(
             session,
             CategoryRow,
             (
-                {"project_id": project.id, "position": k, "name": text, "colour": colour_at(k), "synonyms": "[]"}
+                {
+                    "project_id": project.id,
+                    "position": k,
+                    "name": text,
+                    "colour": colour_at(k),
+                    **_more(k + 1, text, (marked or {}).get(text)),
+                }
                 for k, text in enumerate(classes)
             ),
         )
         insert_rows(session, ImageRow, ({"project_id": project.id, **row} for row in photos))
     return project
+
+
+def _more(number: int, name: str, entry: Entry | None) -> Row:
+    """The other columns of a class."""
+    words = () if entry is None or entry.prompts == (name,) else entry.prompts
+    found: Row = {"synonyms": json.dumps(words), "source_id": None, "raw": None}
+    if entry is not None and entry.stuff:  # as if a COCO file had brought it: that is where a project keeps it
+        raw = json.dumps({"id": number, "name": name, "supercategory": "stuff"})
+        found |= {"source_id": str(number), "raw": raw}
+    return found
 
 
 def photo_names(root: Path) -> Iterator[str]:

@@ -27,10 +27,10 @@ def build(settings: RunSettings) -> OpenSeeD:
         SettingsError: there is no such preset.
         WeightsError: ``init`` can't be loaded.
     """
-    if settings.init is not None:
-        return load_model(settings.init)
     if settings.preset not in PRESETS:
         raise SettingsError(f"[run] preset {settings.preset!r} is unknown; use one of {', '.join(PRESETS)}")
+    if settings.init is not None:
+        return load_model(settings.init)
     model = OpenSeeD(PRESETS[settings.preset]())
     if settings.backbone is not None:
         if not isinstance(model.backbone, CSPBackbone):

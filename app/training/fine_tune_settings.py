@@ -15,13 +15,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.errors import UsageError
-from app.training.settings import Settings, SettingsError, read
+from app.training.settings import PROJECT, Settings, SettingsError, read
 from exporters.files import replacing
 
 DEFAULTS = Path(__file__).with_name("fine_tune.toml")
-
-PROJECT = "project"
-"""The ``kind`` of the data set that stands for the project in the TOML file of a run."""
 
 FREE = {("run", key) for key in ("output", "threads", "workers", "tensorboard")} | {
     ("schedule", key) for key in ("save_every", "report_every", "keep")

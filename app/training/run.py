@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from app.errors import UsageError
 from app.training.build import ANY_NAME, build, text_features
 from app.training.curve import draw_curve
 from app.training.data import PhotoSet, read_set
 from app.training.dataset import Batches, TrainingSet, load
 from app.training.joined import joined
 from app.training.photo_batches import PhotoBatches, Source
-from app.training.settings import DataSettings, Settings, SourceSettings
+from app.training.settings import DataSettings, Settings, SettingsError, SourceSettings
 from app.training.stream import Stream
+from app.training.validation import check, mean_iou
 from app.training.words import name_source
 from openseed_core.model import OpenSeeD
 from openseed_core.training.engine import Progress, accelerator_for, train
@@ -38,6 +40,12 @@ def run(settings: Settings, *, added: Sequence[PhotoSet] = (), crops_of: Trainin
         added: further segmentation sets that no file describes (a project's accepted annotations).
         crops_of: what crops are drawn from, in place of [data] train.
     """
+    if settings.data.val is not None:
+        check(settings.data.val)
+    if settings.machine.precision == "fp16" and (settings.machine.cpu or not torch.cuda.is_available()):
+        raise SettingsError(
+            '[machine] precision = "fp16" needs a GPU, which is not there or not wanted; write "bf16" or "no"'
+        )
     torch.set_num_threads(settings.run.threads or torch.get_num_threads())
     torch.manual_seed(settings.run.seed)
     accelerator = accelerator_for(settings.machine)
@@ -147,15 +155,18 @@ def _crop_text(model: OpenSeeD, data: TrainingSet, stored: Path | None) -> Tenso
 
 
 def _read(source: SourceSettings) -> PhotoSet:
-    found = read_set(
-        source.path,
-        kind=source.kind,
-        images=source.images,
-        masks=source.masks,
-        leave_out=source.leave_out,
-        limit=source.limit,
-        quiet=os.environ.get("RANK", "0") != "0",
-    )
+    try:
+        found = read_set(
+            source.path,
+            kind=source.kind,
+            images=source.images,
+            masks=source.masks,
+            leave_out=source.leave_out,
+            limit=source.limit,
+            quiet=os.environ.get("RANK", "0") != "0",
+        )
+    except UsageError as error:  # there is no such option here
+        raise UsageError(str(error).replace("with --images", 'with images = "..." in the TOML file')) from error
     for problem in found.problems:
         print(f"warning: {problem}", file=sys.stderr)
     return found
@@ -184,6 +195,4 @@ def _validator(data: DataSettings) -> Callable[[OpenSeeD], float] | None:
     val = data.val
     if val is None:
         return None
-    from app.training.validation import mean_iou
-
     return lambda model: mean_iou(model, val, limit=data.validation_photos)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from app.training.toml_values import WrongValue, converted, required
+
 if TYPE_CHECKING:
     from openseed_core.training.conditioned import Objective
     from openseed_core.training.engine import Machine
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from openseed_core.training.schedule import Schedule
 
 T = TypeVar("T")
+
+PROJECT = "project"
+"""The ``kind`` of the data set that stands for a project, in the TOML file that a fine-tuning leaves."""
 
 
 class SettingsError(ValueError):
@@ -135,7 +140,8 @@ def read(path: Path) -> Settings:
     """Read a TOML file; paths in it are relative to the current folder.
 
     Raises:
-        SettingsError: the file is missing, isn't TOML, has an unknown or missing key, or names no data.
+        SettingsError: the file is missing, isn't TOML, has an unknown or missing key or a value of another type, or
+            names no data.
     """
     from openseed_core.training.conditioned import Objective
     from openseed_core.training.engine import Machine
@@ -148,7 +154,7 @@ def read(path: Path) -> Settings:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such file; `openseed-label train --help` names the bundled ones") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     sections = {
         "run": RunSettings,
@@ -164,8 +170,8 @@ def read(path: Path) -> Settings:
     unknown = set(document) - set(sections) - set(lists)
     if unknown:
         raise SettingsError(f"{path}: unknown section [{unknown.pop()}]; sections are {', '.join((*sections, *lists))}")
-    joint = document.get("joint", {})
-    if "weights" in joint:
+    joint = document.get("joint")
+    if isinstance(joint, dict) and "weights" in joint:
         joint["weights"] = _section(path, "joint.weights", Weights, joint["weights"])
     made: dict[str, Any] = {name: _section(path, name, kind, document.get(name, {})) for name, kind in sections.items()}
     for name in lists:
@@ -179,29 +185,58 @@ def read(path: Path) -> Settings:
 
 
 def _check(path: Path, settings: Settings) -> None:
+    from app.training.data import KINDS
+
+    for source in (*settings.segmentation, *settings.detection):
+        if source.kind not in (*KINDS, PROJECT):
+            raise SettingsError(f"{path}: kind is {source.kind!r}; write one of {', '.join(KINDS)}")
     if settings.data.train is None and not settings.segmentation and not settings.detection:
         raise SettingsError(f"{path}: no data; name a folder in [data] train, or in [[segmentation]] or [[detection]]")
-    if settings.photos.size % 32:
+    if settings.photos.size % 32 or settings.photos.size < 32:
         raise SettingsError(f"{path}: [photos] size is {settings.photos.size}; it must be a multiple of 32")
+    for section, key, value in (
+        ("run", "batch", settings.run.batch),
+        ("schedule", "steps", settings.schedule.steps),
+        ("schedule", "report_every", settings.schedule.report_every),
+        ("schedule", "save_every", settings.schedule.save_every),
+        ("schedule", "keep", settings.schedule.keep),
+        ("data", "validation_photos", settings.data.validation_photos),
+    ):
+        if value < 1:
+            raise SettingsError(f"{path}: [{section}] {key} is {value}; it must be at least 1")
+    for section, key, value in (
+        ("photos", "segmentation", settings.photos.segmentation),
+        ("photos", "detection", settings.photos.detection),
+        ("run", "workers", settings.run.workers),
+        ("run", "threads", settings.run.threads),
+        ("run", "seed", settings.run.seed),
+    ):
+        if value < 0:
+            raise SettingsError(f"{path}: [{section}] {key} is {value}; give 0 or more")
+    low, high = settings.photos.scale
+    if not 0 < low <= high or not 0 <= settings.photos.flip <= 1:
+        raise SettingsError(f"{path}: [photos] scale has to be two numbers above 0, the smaller first; flip 0 to 1")
+    if settings.machine.sharding == "fsdp" and settings.schedule.average:
+        raise SettingsError(f'{path}: sharding = "fsdp" keeps no moving average; set average = 0 in [schedule]')
+    drawn = (settings.segmentation and settings.photos.segmentation) or (
+        settings.detection and settings.photos.detection
+    )
+    if not drawn and settings.data.train is None and all(s.kind != PROJECT for s in settings.segmentation):
+        raise SettingsError(f"{path}: no photo would be drawn; set segmentation or detection in [photos] above 0")
     if settings.run.features is not None and (settings.segmentation or settings.detection):
         raise SettingsError(f"{path}: [run] features are for crops only; leave it out, or the whole photos")
 
 
-def _section(path: Path, name: str, kind: type[T], values: Mapping[str, Any]) -> T:
-    known = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]
+def _section(path: Path, name: str, kind: type[T], values: Any) -> T:
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: {name} is {values!r}; write a section [{name}] with settings below it")
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     for key in values:
         if key not in known:
             raise SettingsError(f"{path}: [{name}] has no setting {key!r}; it knows {', '.join(known)}")
-    converted = {key: _converted(known[key], value) for key, value in values.items()}
+    if missing := [key for key in required(kind) if key not in values]:
+        raise SettingsError(f"{path}: [{name}] lacks {missing[0]!r}; add it")
     try:
-        return kind(**converted)
-    except TypeError as error:
-        raise SettingsError(f"{path}: section [{name}]: {error}") from error
-
-
-def _converted(annotation: str, value: Any) -> Any:
-    if "Path" in annotation:
-        return Path(value)
-    if annotation.startswith("tuple"):
-        return tuple(value)
-    return value
+        return kind(**{key: converted(kind, key, value) for key, value in values.items()})
+    except WrongValue as error:
+        raise SettingsError(f"{path}: [{name}] {error}") from error

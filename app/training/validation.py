@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-import json
+import math
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from app.errors import UsageError
 from app.evaluation.boxes import mask_ious
-from exporters import masks as codes
+from app.evaluation.truth import image_rows, photos
+from exporters.coco import CocoDocument
 from labelers.conditioned import ConditionedLabeler
-from labelers.photos import open_photo
-from labelers.records import Boxes
 from labelers.vocabulary import Vocabulary
 from openseed_core.model import OpenSeeD
 
 
+def check(folder: Path) -> None:
+    """Before hours of training, not after. Raises UsageError: the folder is no validation set."""
+    if not (folder / "annotations.json").is_file() or not (folder / "images").is_dir():
+        raise UsageError(f"[data] val {folder}: it needs an annotations.json and a folder images; check the path")
+    with CocoDocument.open(folder / "annotations.json") as document:
+        image_rows(document, None)
+
+
 def mean_iou(model: OpenSeeD, folder: Path, *, limit: int) -> float:
-    """Mean IoU over the instances (not crowd) of the first ``limit`` photos, given boxes and names."""
+    """Mean IoU over the instances (not crowd) of ``limit`` photos, given boxes and names; NaN if there is none."""
     labeler = ConditionedLabeler(model, name="training", version="0")
-    return float(np.mean(ious(labeler, folder, limit=limit)))
+    found = ious(labeler, folder, limit=limit)
+    return float(np.mean(found)) if found else math.nan
 
 
 def ious(labeler: ConditionedLabeler, folder: Path, *, limit: int) -> list[float]:
-    """IoU of each instance with its truth; 0 where there is no mask."""
-    document = json.loads((folder / "annotations.json").read_text())
-    names = {c["id"]: c["name"] for c in document["categories"]}
-    by_photo: dict[Any, list[dict[str, Any]]] = {}
-    for annotation in document["annotations"]:
-        if not annotation.get("iscrowd"):
-            by_photo.setdefault(annotation["image_id"], []).append(annotation)
-    # every n-th photo, as neighbours in the file come from one collection
-    step = max(len(document["images"]) // limit, 1)
+    """IoU of each instance with its truth; 0 where there is no mask. A photo that can't be read is told."""
     found: list[float] = []
-    for image in document["images"][::step]:
-        rows = by_photo.get(image["id"], [])
-        photo = open_photo(folder / "images", image["file_name"], key=str(image["id"]))
-        xywh = np.array([a["bbox"] for a in rows], np.float32).reshape(-1, 4)
-        xyxy = np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
-        boxes = Boxes(xyxy, tuple(names[a["category_id"]] for a in rows))
-        result = labeler.open(photo).masks(boxes, Vocabulary())
-        truths = [codes.from_coco(annotation["segmentation"], photo.height, photo.width) for annotation in rows]
-        pairs = [(mask, truth) for mask, truth in zip(result.masks, truths, strict=True) if truth is not None]
-        found += mask_ious([mask for mask, _ in pairs], [truth for _, truth in pairs]).tolist()
+    skipped: list[str] = []
+    with CocoDocument.open(folder / "annotations.json") as document:
+        # every n-th photo, as neighbours in the file come from one collection
+        step = max(len(document.images) // limit, 1)
+        rows = [image.row for image in document.images[::step]]
+        for truth in photos(document, folder / "images", rows, skipped=skipped):
+            result = labeler.open(truth.header.photo(str(truth.image_row))).masks(truth.boxes, Vocabulary())
+            found += mask_ious(list(result.masks), list(truth.masks)).tolist()
+    for message in skipped:
+        print(f"warning: validation: {message}", file=sys.stderr)
     return found

@@ -17,6 +17,7 @@ from app.store.folder_import import import_folder
 from app.store.projects import Project, open_project, projects
 from exporters.coco import CocoDocument
 from labelers.frames import ExifMode
+from labelers.vocabulary import Entry, parse_inline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +113,14 @@ def import_data(
 ) -> Project:
     """Import a COCO file or a folder into a new project, with progress bars on stderr. Raises as ``find_project``."""
     if source.is_dir():
+        classes = _classes(wanted.names)
         with bar(total=0, unit="photos", what="reading", quiet=quiet, delay=1.0) as progress:
             return import_folder(
                 database,
                 source,
                 name=name,
-                names=_class_names(wanted.names),
+                names=list(classes),
+                marked=classes,
                 on_photo=progress.update,
                 on_note=say,
             )
@@ -153,6 +156,13 @@ def name_of(source: Path) -> str:
     return (resolved.name if source.is_dir() else resolved.stem) or "project"
 
 
-def _class_names(given: Sequence[str]) -> list[str]:
-    """``--names "person,car"``, repeatable; each name once, in order."""
-    return list(dict.fromkeys(name for text in given for part in text.split(",") if (name := part.strip())))
+def _classes(given: Sequence[str]) -> dict[str, Entry]:
+    """``--names "person,sky (stuff)"``, repeatable; each name once, in order. Raises VocabularyError, UsageError."""
+    parts = (part.strip() for text in given for part in text.split(","))
+    entries = [parse_inline(part) for part in parts if part]
+    if limited := [entry.name for entry in entries if entry.threshold is not None]:
+        raise UsageError(f"--names: a project keeps no thresholds; leave that of {limited[0]!r} out")
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        found.setdefault(entry.name, entry)
+    return found

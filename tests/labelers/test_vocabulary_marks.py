@@ -18,6 +18,7 @@ from labelers.vocabulary import Entry, Vocabulary, VocabularyError, parse_line, 
         ("road [stuff][thing]", Entry("road", ("road",))),
         ("room [5]", Entry("room [5]", ("room [5]",))),
         ("stuff", Entry("stuff", ("stuff",))),
+        ("bank (river)", Entry("bank (river)", ("bank (river)",))),
     ],
 )
 def test_marks_are_read(line: str, entry: Entry) -> None:
@@ -38,11 +39,18 @@ def test_a_list_on_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " , ", "cat, cat", "cat [threshold x]", "cat (threshold 2)", "cat [threshold nan]"]
+    "text", ["", " , ", "cat, cat", "cat [threshold x]", "cat (threshold 2)", "cat [threshold nan]", "cat [threshold]"]
 )
 def test_bad_lists_are_refused(text: str) -> None:
     with pytest.raises(VocabularyError):
         Vocabulary.inline(text)
+
+
+@pytest.mark.parametrize("line", ["sky [stuf]", "sky (Stuffs)", "sky [treshold 0.4]", "sky = clouds [stuf]"])
+def test_a_mark_with_a_typing_error_is_no_name(line: str) -> None:
+    for read in (parse_marked, Vocabulary.inline, Vocabulary.parse):
+        with pytest.raises(VocabularyError, match=r"write \[stuff\]"):
+            read(line)
 
 
 def test_thresholds_are_set_by_class_and_by_default() -> None:

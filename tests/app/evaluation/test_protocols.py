@@ -258,3 +258,32 @@ def test_the_command_refuses(
     panoptic_json(tmp_path / "pan.json", tmp_path / "elsewhere", scenes, {**CATEGORIES, **STUFF}, set(STUFF))
     assert main(["evaluate", "-q", *[word.replace("{}", str(tmp_path)) for word in words]]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("protocol", ["instance", "panoptic", "semantic"])
+def test_a_file_of_boxes_is_no_truth_for_masks(tmp_path: Path, scenes: dict[str, Painted], protocol: str) -> None:
+    source = coco_json(tmp_path / "gt.json", scenes, CATEGORIES)
+    document = json.loads(source.read_text())
+    for annotation in document["annotations"]:
+        del annotation["segmentation"]
+    source.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match="has no masks to compare with"):
+        tasks_for(protocol, Asked(source))
+    assert numbers("detection", source, TruthTeller(scenes))["AP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["gt.json", "--protocol", "instance", "--stuff", "stuff.json"],
+        ["gt.json", "--protocol", "instance", "--quick"],
+        ["gt.json", "--vocab", "coco-133"],
+        ["gt.json", "--protocol", "detection", "--first-label", "1"],
+        ["gt.json", "--root", "data"],
+        ["--suite", "coco", "--root", "data", "--images", "photos"],
+        ["--suite", "coco", "--root", "data", "--prompt", "cat=kitten"],
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *options]) == 2
+    assert "does nothing with --" in capsys.readouterr().err

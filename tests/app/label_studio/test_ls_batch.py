@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from backend_client import backend, captured, rectangle
-from fakes import FakeLabeler, FakeOpened
+from fakes import FakeFinder, FakeLabeler, FakeOpened
 from label_studio_sdk.label_interface import LabelInterface
 from photo_site import HEIGHT, WIDTH, Site, photo_site, picture
 
@@ -288,6 +288,56 @@ def test_a_model_that_finds_objects_labels_tasks_without_boxes(site: Site) -> No
         assert ask(client, [task(1)])[0]["result"] == []
     with backend(site) as client:  # one that can not
         assert ask(client, [task(1)])[0]["result"] == []
+
+
+def test_stuff_is_found_as_stuff(site: Site) -> None:
+    """Of the finder, things lie in the upper half of the photo and stuff in the lower one."""
+    config = """<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image">
+    <Label value="cat"/><Label value="ground" model_stuff="true" predicted_values="grass, road"/>
+    </BrushLabels></View>"""
+    with backend(site, FakeFinder()) as client:
+        [result] = ask(client, [task(1)], label_config=config)
+    found = {region["value"]["brushlabels"][0]: region for region in result["result"]}
+    assert set(found) == {"cat", "ground"}
+    tops = {
+        name: float(box_xyxy(decode_brush(region["value"]["rle"], height=HEIGHT, width=WIDTH))[1])  # type: ignore[arg-type]
+        for name, region in found.items()
+    }
+    assert tops == {"cat": 0, "ground": HEIGHT / 2}
+    assert LabelInterface(config).validate_prediction(result, return_errors=True) == []
+
+
+def test_a_low_threshold_of_the_config_reaches_the_labeler(site: Site) -> None:
+    """The finder's scores are 0.8, 0.44, 0.31, 0.24 and 0.19; left to itself it takes what is above 0.3."""
+    labels = "".join(f'<Label value="{name}"/>' for name in "abcde")
+    config = (
+        '<View><Image name="image" value="$image"/><BrushLabels name="brush" toName="image">{}</BrushLabels></View>'
+    )
+
+    def found(xml: str, **answering: Any) -> list[str]:
+        with backend(site, FakeFinder(), answering=Answering(**answering)) as client:
+            [result] = ask(client, [task(1)], label_config=xml)
+        return [region["value"]["brushlabels"][0] for region in result["result"]]
+
+    plain = config.format(labels)
+    assert found(plain) == ["a", "b", "c"]
+    assert found(plain, threshold=0.22) == ["a", "b", "c", "d"]
+    assert found(plain.replace('name="brush"', 'name="brush" model_score_threshold="0.1"')) == list("abcde")
+    assert found(plain.replace('value="e"', 'value="e" model_score_threshold="0.1"')) == ["a", "b", "c", "e"]
+    assert found(plain.replace('name="brush"', 'name="brush" model_score_threshold="0.4"')) == ["a", "b"]
+
+
+def test_objects_are_found_on_every_page(site: Site) -> None:
+    config = """<View><Image name="pages" valueList="$pages"/>
+    <BrushLabels name="brush" toName="pages"><Label value="cat"/></BrushLabels></View>"""
+    pages: list[Any] = ["/data/p0.png", {"url": "/data/p1.png"}]
+    missing = "/data/upload/1/missing.png"
+    with backend(site, FakeFinder()) as client:
+        [whole] = ask(client, [{"id": 1, "data": {"pages": pages}}], label_config=config)
+        [broken] = ask(client, [{"id": 2, "data": {"pages": [*pages, missing]}}], label_config=config)
+    assert [region["item_index"] for region in whole["result"]] == [0, 1]
+    assert len({region["id"] for region in whole["result"]}) == 2
+    assert broken["model_version"].endswith("-failed")
 
 
 def test_islands_become_several_polygons(site: Site) -> None:

@@ -53,6 +53,29 @@ def test_what_steers_the_model() -> None:
     assert config.target("cls_7", image="b", kinds=MASK_KINDS) == config.control("p")
 
 
+def test_stuff_and_the_thresholds_of_labels() -> None:
+    config = parse_config(
+        """<View><Image name="i" value="$i"/>
+        <RectangleLabels name="box" toName="i">
+          <Label value="cat"/><Label value="sky" model_stuff="true"/></RectangleLabels>
+        <BrushLabels name="mask" toName="i" model_score_threshold="0.4">
+          <Label value="cat" model_score_threshold="0.2"/><Label value="sky"/></BrushLabels>
+        <PolygonLabels name="ground" toName="i" model_stuff="true">
+          <Label value="road"/><Label value="kerb" model_stuff="false"/></PolygonLabels></View>"""
+    )
+    assert config.vocabulary.entries == (
+        Entry("cat", ("cat",), threshold=0.2),
+        Entry("sky", ("sky",), stuff=True),
+        Entry("road", ("road",), stuff=True),
+        Entry("kerb", ("kerb",)),
+    )
+    mask, ground = config.control("mask"), config.control("ground")
+    assert mask is not None
+    assert ground is not None
+    assert [config.threshold(label, mask) for label in ("cat", "sky")] == [0.2, 0.4]
+    assert config.threshold("road", ground) == 0
+
+
 @pytest.mark.parametrize(
     ("xml", "said"),
     [
@@ -65,6 +88,11 @@ def test_what_steers_the_model() -> None:
             '<View><Image name="i" value="$i"/><BrushLabels name="b" toName="i" model_score_threshold="high">'
             '<Label value="x"/></BrushLabels></View>',
             'control "b": model_score_threshold',
+        ),
+        (
+            '<View><Image name="i" value="$i"/><BrushLabels name="b" toName="i">'
+            '<Label value="x" model_score_threshold="2"/></BrushLabels></View>',
+            'label "x": model_score_threshold',
         ),
     ],
 )

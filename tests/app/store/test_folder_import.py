@@ -14,6 +14,8 @@ from app.store.errors import StoreError
 from app.store.folder_import import import_folder
 from app.store.images import image, list_images
 from app.store.projects import categories, projects
+from app.store.stuff import vocabulary_with_stuff
+from labelers.vocabulary import Entry
 
 
 def test_photos_come_in_natural_order_with_their_upright_size(database: Database, tmp_path: Path) -> None:
@@ -126,3 +128,18 @@ def test_bare_photos_export_as_a_complete_coco_file(database: Database, tmp_path
             "segmentation": [],
         }
     ]
+
+
+def test_stuff_stays_stuff_in_the_project_and_in_its_export(database: Database, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    marked = {"sky": Entry("sky", ("clouds", "sky"), stuff=True)}
+    project = import_folder(database, tmp_path, name="bare", names=["cat", "sky"], marked=marked)
+    assert [(entry.name, entry.stuff) for entry in vocabulary_with_stuff(project).entries] == [
+        ("cat", False),
+        ("sky", True),
+    ]
+    assert vocabulary_with_stuff(project).prompts("sky") == ("clouds", "sky")
+    found = exported(project, tmp_path)["categories"]
+    assert [category["name"] for category in found] == ["cat", "sky"]
+    assert found[1]["supercategory"] == "stuff"
+    assert len({category["id"] for category in found}) == 2

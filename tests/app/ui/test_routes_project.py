@@ -12,6 +12,7 @@ from coco_data import COCO
 from page_client import Browser
 
 from app.store.projects import Project, vocabulary
+from exporters.dataset import FormatError
 from exporters.formats import load
 
 
@@ -100,6 +101,16 @@ def test_the_zip_says_what_was_lost_and_takes_only_wanted_states(ana: Browser) -
         assert any(name.endswith("data.yaml") for name in archive.namelist())
     for wrong in ("", "format=nonsense", "format=supervision", "format=voc&states=perfect"):
         assert ana.get(f"/api/export.zip?{wrong}").status_code == 422
+
+
+def test_a_zip_that_can_not_be_made_says_why(ana: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise FormatError(f"the format {name!r} needs a library; install it")
+
+    monkeypatch.setattr("app.datasets.download.load", missing)
+    answer = ana.get("/api/export.zip?format=parquet")
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "the format 'parquet' needs a library; install it"
 
 
 def test_import_adds_what_is_new(ana: Browser, project: Project) -> None:

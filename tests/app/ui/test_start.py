@@ -12,7 +12,9 @@ from app.store.annotations import annotations_of
 from app.store.errors import StoreError
 from app.store.images import image_count
 from app.store.projects import categories
+from app.store.stuff import vocabulary_with_stuff
 from app.ui.start import Wanted, find_project, is_project_file, place_of
+from labelers.vocabulary import Entry
 
 
 @pytest.fixture
@@ -56,6 +58,23 @@ def test_a_folder_of_bare_photos(data: Path) -> None:
     assert image_count(project) == 3
     assert [category.name for category in categories(project)] == ["person", "car"]
     assert find_project(Wanted(source=data), quiet=True, say=lambda text: None).id == project.id
+
+
+def test_classes_of_bare_photos_may_have_marks(data: Path) -> None:
+    (data / "data.json").unlink()
+    wanted = Wanted(source=data, names=("person, sky (stuff)", "tv = television | monitor, sky"))
+    project = find_project(wanted, quiet=True, say=lambda text: None)
+    assert vocabulary_with_stuff(project).entries == (
+        Entry("person", ("person",)),
+        Entry("sky", ("sky",), stuff=True),
+        Entry("tv", ("television", "monitor")),
+    )
+
+
+def test_a_project_keeps_no_thresholds(data: Path) -> None:
+    (data / "data.json").unlink()
+    with pytest.raises(UsageError, match="leave that of 'cat' out"):
+        find_project(Wanted(source=data, names=("cat (threshold 0.3)",)), quiet=True, say=print)
 
 
 def test_photos_elsewhere_need_their_folder(tmp_path: Path) -> None:

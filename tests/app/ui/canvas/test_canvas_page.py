@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from canvas_driver import Canvas, Server, read
 
+expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).parents[4] / "docs" / "annotating.md"
@@ -102,6 +103,14 @@ def test_classes_words_import_and_export_on_the_project_tab(
         labels = next(name for name in archive.namelist() if name.endswith(".xml"))
         assert b"teapot" in archive.read(labels)
         assert "NOTES.txt" in archive.namelist()
+    told = page.locator("#os-export-told").get_by_role("textbox")
+    expect(told).to_have_value(re.compile(r"-cvat\.zip was made\."))
+
+    answer = {"error": {"kind": "invalid", "message": "<b>the disk</b> is full"}}
+    page.route("**/api/export.zip*", lambda route: route.fulfill(status=422, json=answer))
+    page.get_by_role("button", name="Download zip").click()
+    expect(told).to_have_value("No zip was made: <b>the disk</b> is full")
+    page.unroute("**/api/export.zip*")
 
     page.get_by_role("tab", name="Label").click()  # the canvas knows the new class without a reload
     page.get_by_test_id("stage").wait_for()
