@@ -91,10 +91,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='leave out the key "openseed_label" (score, labeler)',
     )
 
+    add_engine_arguments(parser)
+
     talk = parser.add_argument_group("messages")
     talk.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
     talk.add_argument("-q", "--quiet", action="store_true", help="errors only")
     talk.add_argument("-v", "--verbose", action="store_true", help="list every problem and note")
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that choose where the work is done."""
+    group = parser.add_argument_group("where the work is done (docs/scale.md)")
+    group.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local: this process (default); ray: several workers, here or on a Ray cluster. The masks are the same",
+    )
+    group.add_argument(
+        "--ray-address", metavar="ADDR", help="host:port of the cluster's head, or auto (default: this machine)"
+    )
+    group.add_argument(
+        "--workers", type=count, metavar="N", help="each loads the model once (default: one per GPU, or per machine)"
+    )
+    group.add_argument(
+        "--gpus-per-worker",
+        type=_amount,
+        metavar="F",
+        help="0.5: two share a GPU (default: 1, if there is any)",
+    )
 
 
 def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -174,9 +199,12 @@ def run(args: argparse.Namespace) -> int:
     from app.cli import convert_project
     from app.convert import check, convert
     from app.convert.summary import print_summary
+    from app.errors import UsageError
 
     _check_pairs(args)
     if convert_project.wants_project(args):
+        if args.engine != "local":
+            raise UsageError("--engine ray converts COCO files; leave it out to convert a project")
         return convert_project.run(args)
     settings = settings_from(args)
     summary = check(settings, quiet=args.quiet) if args.dry_run else convert(settings, quiet=args.quiet)
@@ -220,6 +248,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
         overlap=args.overlap,
         tighten=args.tighten,
         provenance=args.provenance,
+        **engine_options(args),
     )
 
 
@@ -229,8 +258,24 @@ def _check_pairs(args: argparse.Namespace) -> None:
 
     if args.margin is not None and not args.clip_to_box:
         raise UsageError("--margin only makes sense with --clip-to-box; add it, or leave --margin out")
+    check_engine(args)
     if args.quiet and args.verbose:
         raise UsageError("--quiet and --verbose exclude each other; choose one")
+
+
+def check_engine(args: argparse.Namespace) -> None:
+    """What ``add_engine_arguments`` declared. Raises UsageError."""
+    from app.errors import UsageError
+
+    for name in ("ray_address", "workers", "gpus_per_worker"):
+        if args.engine == "local" and getattr(args, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} only makes sense with --engine ray; add it, or leave {option} out")
+
+
+def engine_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What ``add_engine_arguments`` declared, as arguments of ``Settings.of``."""
+    return {name: getattr(args, name) for name in ("engine", "ray_address", "workers", "gpus_per_worker")}
 
 
 def count(text: str) -> int:

@@ -6,7 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from app.cli.convert_boxes import add_labeler_arguments, count, labeler_options
+from app.cli.convert_boxes import (
+    add_engine_arguments,
+    add_labeler_arguments,
+    check_engine,
+    count,
+    engine_options,
+    labeler_options,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--tasks",
-        default="instances",
         metavar="NAMES",
         help="comma separated: instances (masks), boxes, panoptic, semantic (default: instances)",
     )
@@ -58,7 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("files")
     files.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos (default: beside the JSON)")
     files.add_argument("--overwrite", action="store_true", help="replace existing results and start from nothing")
-    files.add_argument("--report", type=Path, metavar="FILE", help="also write a page of thumbnails, worst score first")
+    files.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="also write a page of the instances, worst score first",
+    )
     files.add_argument(
         "--format",
         dest="form",
@@ -74,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     add_labeler_arguments(parser)
+    add_engine_arguments(parser)
 
     talk = parser.add_argument_group("messages")
     talk.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
@@ -91,13 +103,21 @@ def run(args: argparse.Namespace) -> int:
 
     if args.margin is not None and not args.for_boxes:
         raise UsageError("--margin only makes sense with --for-boxes; add it, or leave --margin out")
+    if args.for_boxes:
+        for option in ("tasks", "threshold", "thresholds", "max", "report"):
+            if getattr(args, "most" if option == "max" else option) is not None:
+                raise UsageError(f"--{option} makes no sense with --for-boxes, which finds nothing new; leave it out")
+    check_engine(args)
+    if args.for_boxes and args.engine != "local":
+        raise UsageError("--engine ray makes no sense with --for-boxes, which has one process; leave it out")
     if args.quiet and args.verbose:
         raise UsageError("--quiet and --verbose exclude each other; choose one")
+    tasks = "instances" if args.tasks is None else args.tasks
     settings = Settings.of(
         source=args.source,
         output=args.output,
         vocabulary=args.vocab,
-        tasks=tuple(dict.fromkeys(name.strip() for name in args.tasks.split(",") if name.strip())),
+        tasks=tuple(dict.fromkeys(name.strip() for name in tasks.split(",") if name.strip())),
         threshold=args.threshold,
         thresholds={} if args.thresholds is None else read_thresholds(args.thresholds),
         most=args.most,
@@ -110,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
         form=args.form,
         exif=args.exif,
         **labeler_options(args),
+        **engine_options(args),
     )
     talk = {"as_json": args.json, "quiet": args.quiet, "verbose": args.verbose}
     if settings.for_boxes:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from app.convert.engines import Engine, LocalEngine, Work
 from app.convert.ledger import Ledger, tally
-from app.convert.plan import State, make_plan
+from app.convert.plan import Plan, State, make_plan
 from app.convert.progress import bar
 from app.convert.run import ask, label, unfinished
 from app.convert.settings import Settings
@@ -26,50 +30,78 @@ _INPUT, _WRITTEN = "input", "written"
 _PROBLEM_STATES = {Status.DEGENERATE: State.DEGENERATE, Status.OUTSIDE: State.OUTSIDE}
 
 
-def convert(settings: Settings, *, labeler: Labeler | None = None, quiet: bool = True) -> Summary:
+def convert(
+    settings: Settings,
+    *,
+    labeler: Labeler | None = None,
+    build: Callable[[], Labeler] | None = None,
+    quiet: bool = True,
+) -> Summary:
     """Convert, or go on with a conversion that was interrupted.
 
-    ``labeler`` replaces the one that the settings name. Raises UsageError, CocoError, JournalError and OSError;
-    what an earlier or this run has finished is kept whatever is raised.
+    ``labeler`` replaces the one that the settings name, and this process works; ``build`` makes another one wherever
+    the settings' engine works. Raises UsageError, CocoError, JournalError and OSError; what an earlier or this run has
+    finished is kept whatever is raised.
     """
     _refuse_to_lose(settings)
     plan = make_plan(settings, quiet=quiet)  # before the journal, so that a wrong option leaves nothing behind
-    labeler = labeler or labeler_of(settings)
-    fingerprint = {
-        "labeler": labeler.spec.name,
-        "version": labeler.spec.version,
-        **settings.fingerprint(),
-        # relative, so that a folder may be moved with its journal
-        "images": os.path.relpath(plan.images, settings.output.parent),
-    }
-    with (
-        plan.document,
-        Journal.open(journal_path(settings.output), fingerprint=fingerprint, overwrite=settings.overwrite) as journal,
-    ):
-        earlier = _finished_in_place(settings, journal)
-        if earlier is not None:
-            journal.remove()
-            return earlier
-        waiting = unfinished(plan, journal)
-        resumed = len(plan.todo) - len(waiting)
-        with bar(total=len(plan.todo), done=resumed, unit="photos", what="converting", quiet=quiet) as progress:
-            label(plan, waiting, labeler, journal, on_photo=progress.update)
-        ledger = tally(plan, journal)
-        spec = labeler.spec
+    with plan.document, closing(_engine(plan, labeler, build or partial(labeler_of, settings))) as engine:
+        spec = engine.spec
+        fingerprint = {
+            "labeler": spec.name,
+            "version": spec.version,
+            **settings.fingerprint(),
+            # relative, so that a folder may be moved with its journal
+            "images": os.path.relpath(plan.images, settings.output.parent),
+        }
+        path = journal_path(settings.output)
+        with Journal.open(path, fingerprint=fingerprint, overwrite=settings.overwrite) as journal:
+            return _convert(plan, engine, journal, quiet=quiet)
 
-        def finish(digest: str, filled: int) -> Summary:
-            """All that has to be safe before an input may be replaced in place."""
-            found = summarise(plan, ledger, spec=spec, resumed=resumed, filled=filled, written=True)
-            if settings.report is not None:
-                from app.reports import write_report
 
-                write_report(settings.report, plan, ledger, journal, found)
-            journal.append(_WRITTEN, {"sha256": digest, "summary": found.as_dict()})
-            return found
+def _engine(plan: Plan, labeler: Labeler | None, build: Callable[[], Labeler]) -> Engine:
+    """What works through the photos. Raises UsageError and what building the labeler raises."""
+    settings, work = plan.settings, Work.of(plan)
+    if labeler is not None or settings.engine == "local":
+        return LocalEngine(labeler or build(), work)
+    from app.convert.ray_engine import RayEngine, wanted_gpus
 
-        with bar(total=len(plan.state), unit="annotations", what="writing", quiet=quiet, delay=2.0) as progress:
-            summary = write(plan, journal, spec, finish=finish, on_annotation=progress.update)
+    return RayEngine(
+        work,
+        build,
+        address=settings.ray_address,
+        workers=settings.workers,
+        gpus_per_worker=wanted_gpus(settings.gpus_per_worker, labeler=settings.labeler, device=settings.device),
+    )
+
+
+def _convert(plan: Plan, engine: Engine, journal: Journal, *, quiet: bool) -> Summary:
+    """Label what the journal lacks, then write."""
+    settings, spec = plan.settings, engine.spec
+    earlier = _finished_in_place(settings, journal)
+    if earlier is not None:
         journal.remove()
+        return earlier
+    waiting = unfinished(plan, journal)
+    resumed = len(plan.todo) - len(waiting)
+    with bar(total=len(plan.todo), done=resumed, unit="photos", what="converting", quiet=quiet) as progress:
+        label(plan, waiting, engine, journal, on_photo=progress.update)
+    engine.close()  # others may have the devices while the output is written
+    ledger = tally(plan, journal)
+
+    def finish(digest: str, filled: int) -> Summary:
+        """All that has to be safe before an input may be replaced in place."""
+        found = summarise(plan, ledger, spec=spec, resumed=resumed, filled=filled, written=True)
+        if settings.report is not None:
+            from app.reports import write_report
+
+            write_report(settings.report, plan, ledger, journal, found)
+        journal.append(_WRITTEN, {"sha256": digest, "summary": found.as_dict()})
+        return found
+
+    with bar(total=len(plan.state), unit="annotations", what="writing", quiet=quiet, delay=2.0) as progress:
+        summary = write(plan, journal, spec, finish=finish, on_annotation=progress.update)
+    journal.remove()
     return summary
 
 

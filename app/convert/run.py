@@ -1,9 +1,11 @@
-"""Photos through the labeler, results into the journal. Whatever is in the journal is not computed again."""
+"""Photos through an engine, results into the journal. Whatever is in the journal is not computed again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +14,35 @@ from app.convert.plan import Plan
 from app.convert.result import PhotoResult
 from app.convert.settings import Settings
 from labelers import refine
-from labelers.driver import Job, Outcome, run
-from labelers.frames import Frame, decide
+from labelers.frames import ExifMode, Frame, decide
 from labelers.journal import Journal
 from labelers.photos import PhotoError, PhotoHeader, read_header
-from labelers.protocol import Labeler
 from labelers.records import Boxes, Instances, Photo
+
+if TYPE_CHECKING:
+    from app.convert.engines import Engine
+
+
+@dataclass(frozen=True)
+class PhotoTask:
+    """What one photo asks for, as the file says it: small, without pixels, and may travel to another machine.
+
+    Attributes:
+        key: the image row as text; the journal's key.
+        file_name: of the photo, in the folder of photos.
+        width, height: as the file states them, None where it does not.
+        rows: int64 [N], annotation rows of the document.
+        xywh: float64 [N, 4], boxes in pixels of the file's frame.
+        names: N class names.
+    """
+
+    key: str
+    file_name: str
+    width: int | None
+    height: int | None
+    rows: NDArray[np.int64]
+    xywh: NDArray[np.float64]
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -39,22 +64,37 @@ class Asked:
     boxes: Boxes
 
 
-def ask(plan: Plan, image_row: int) -> Asked:
-    """Read the photo's header and bring its boxes into the upright frame. Raises PhotoError."""
+def task_of(plan: Plan, image_row: int) -> PhotoTask:
+    """What is to be converted in one photo. Touches the document only, not the photo."""
     image = plan.document.images[image_row]
     annotations, chosen = plan.rows(image_row)
-    header = read_header(plan.images, image.file_name)
-    frame = decide(header, image.width, image.height, plan.settings.exif)
-    stated = (image.width, image.height)
+    return PhotoTask(
+        key=str(image_row),
+        file_name=image.file_name,
+        width=image.width,
+        height=image.height,
+        rows=annotations.rows[chosen],
+        xywh=annotations.xywh[chosen],
+        names=tuple(plan.name(int(row)) for row in annotations.category_rows[chosen]),
+    )
+
+
+def look(task: PhotoTask, images: Path, exif: ExifMode) -> Asked:
+    """Read the photo's header and bring its boxes into the upright frame. Raises PhotoError."""
+    header = read_header(images, task.file_name)
+    frame = decide(header, task.width, task.height, exif)
+    stated = (task.width, task.height)
     sizes = {(header.width, header.height), (header.raw_width, header.raw_height)}
-    xywh = annotations.xywh[chosen]
     # 1e308 in somebody's file becomes infinity, which is reported as such
     with np.errstate(over="ignore", invalid="ignore"):
-        xyxy = frame.boxes_to_upright(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1))
-    names = tuple(plan.name(int(row)) for row in annotations.category_rows[chosen])
-    return Asked(
-        annotations.rows[chosen], header, frame, None not in stated and stated not in sizes, Boxes(xyxy, names)
-    )
+        corners = np.concatenate([task.xywh[:, :2], task.xywh[:, :2] + task.xywh[:, 2:]], axis=1)
+        xyxy = frame.boxes_to_upright(corners)
+    return Asked(task.rows, header, frame, None not in stated and stated not in sizes, Boxes(xyxy, task.names))
+
+
+def ask(plan: Plan, image_row: int) -> Asked:
+    """``task_of`` and ``look``. Raises PhotoError."""
+    return look(task_of(plan, image_row), plan.images, plan.settings.exif)
 
 
 def unfinished(plan: Plan, journal: Journal) -> list[int]:
@@ -67,37 +107,15 @@ def unfinished(plan: Plan, journal: Journal) -> list[int]:
 
 
 def label(
-    plan: Plan, image_rows: Iterable[int], labeler: Labeler, journal: Journal, *, on_photo: Callable[[], None]
+    plan: Plan, image_rows: Iterable[int], engine: Engine, journal: Journal, *, on_photo: Callable[[], object]
 ) -> None:
     """Label these photos; each result is in the journal before ``on_photo`` is called."""
-    asked: dict[str, Asked | NDArray[np.int64]] = {}
 
-    def jobs() -> Iterator[Job]:
-        for row in image_rows:
-            key = str(row)
-            try:
-                found = ask(plan, row)
-            except PhotoError as error:
-                annotations, chosen = plan.rows(row)
-                asked[key] = annotations.rows[chosen]
-                yield Job(key, raising(error), Boxes(np.zeros((0, 4), np.float32), ()))
-                continue
-            asked[key] = found
-            yield Job(key, opening(found.header, key), found.boxes)
-
-    def keep(outcome: Outcome) -> None:
-        found = asked.pop(outcome.key)
-        if isinstance(found, Asked) and outcome.instances is not None:
-            instances = refined(outcome.instances, plan.settings)
-            result = PhotoResult.of(found.rows, instances, found.frame, mismatch=found.mismatch)
-            result = result.without_poor(plan.settings.min_quality)
-        else:
-            rows = found.rows if isinstance(found, Asked) else found
-            result = PhotoResult.unread(rows, outcome.error or "the photo could not be read")
-        journal.append(outcome.key, result.payload())
+    def keep(key: str, result: PhotoResult) -> None:
+        journal.append(key, result.payload())
         on_photo()
 
-    run(labeler, jobs(), plan.vocabulary, on_outcome=keep)
+    engine.label((task_of(plan, row) for row in image_rows), on_result=keep)
 
 
 def refined(instances: Instances, settings: Settings) -> Instances:

@@ -50,6 +50,10 @@ class Settings:
     provenance: bool = True
     min_quality: float = 0.0
     assisted: bool = False
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    workers: int | None = None
+    gpus_per_worker: float | None = None
 
     @staticmethod
     def of(*, source: Path, output: Path | None = None, in_place: bool = False, **options: Any) -> Settings:

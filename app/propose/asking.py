@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from app.propose.sources import Asked, Item, Source, ask
 from exporters.masks import encode
 from labelers.duplicates import select, suppress
 from labelers.journal import Journal
-from labelers.protocol import CannotPropose, Labeler, SceneOpened
+from labelers.protocol import CannotPropose, Labeler, LabelerSpec, SceneOpened
 from labelers.records import Instances, Photo, Status
 from labelers.rows import describe
 from labelers.vocabulary import Vocabulary
@@ -24,6 +24,46 @@ BOX_THRESHOLD = 0.3
 """Lowest score of a box where neither its class nor ``--threshold`` says another."""
 
 Read = tuple[Asked, Photo]
+
+
+class Answerer(Protocol):
+    """Who answers for the photos: this process, or workers of a Ray cluster. The answers are the same."""
+
+    @property
+    def spec(self) -> LabelerSpec:
+        """Of the labeler. Starts what has to be started; raises what building the labeler raises."""
+        ...
+
+    def answer(self, items: Sequence[Item], journal: Journal, *, on_photo: Callable[[], object]) -> None:
+        """Put the proposals of each photo into the journal, in order."""
+        ...
+
+    def close(self) -> None:
+        """Let go of devices and workers. Closing twice is fine."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalAnswerer:
+    """This process, with the next photo decoded in a thread."""
+
+    labeler: Labeler
+    source: Source
+    vocabulary: Vocabulary
+    settings: Settings
+
+    @property
+    def spec(self) -> LabelerSpec:
+        return self.labeler.spec
+
+    def answer(self, items: Sequence[Item], journal: Journal, *, on_photo: Callable[[], object]) -> None:
+        def work(asked: Asked, photo: Photo) -> dict[str, Any]:
+            return proposals_of(self.labeler, asked, photo, self.vocabulary, self.settings).payload()
+
+        answer_each(self.source, items, journal, work, exif=self.settings.exif, on_photo=on_photo)
+
+    def close(self) -> None:
+        return None
 
 
 def unfinished(items: Sequence[Item], journal: Journal) -> list[Item]:
@@ -39,10 +79,7 @@ def each_photo(
     def read(item: Item) -> Read:
         if item.problem is not None:
             raise ValueError(item.problem)
-        asked = ask(source, item, exif=exif, with_masks=with_masks)
-        photo = asked.header.photo(item.key)
-        pixels = photo.pixels()
-        return asked, replace(photo, load=lambda: pixels)
+        return with_pixels(ask(source, item, exif=exif, with_masks=with_masks), item)
 
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
         ahead = pool.submit(read, items[0]) if items else None
@@ -65,16 +102,28 @@ def answer_each(
 ) -> None:
     """Put what ``work`` makes of each photo into the journal; what goes wrong with one photo stays with it."""
     for item, read in each_photo(source, items, exif=exif, with_masks=with_masks):
-        try:
-            payload = work(*read())
-        except MemoryError:
-            payload = PhotoProposals(error="not enough memory for this photo; shrink it").payload()
-        except (ValueError, OSError) as error:  # PhotoError is a ValueError and says it all
-            payload = PhotoProposals(error=str(error)).payload()
-        except Exception as error:
-            payload = PhotoProposals(error=f"the labeler failed: {describe(error)}").payload()
-        journal.append(item.key, payload)
+        journal.append(item.key, answered(work, read))
         on_photo()
+
+
+def answered(work: Callable[[Asked, Photo], dict[str, Any]], read: Callable[[], Read]) -> dict[str, Any]:
+    """What ``work`` makes of a photo, or what went wrong with it."""
+    try:
+        return work(*read())
+    except MemoryError:
+        error = "not enough memory for this photo; shrink it"
+    except (ValueError, OSError) as wrong:  # PhotoError is a ValueError and says it all
+        error = str(wrong)
+    except Exception as wrong:
+        error = f"the labeler failed: {describe(wrong)}"
+    return PhotoProposals(error=error).payload()
+
+
+def with_pixels(asked: Asked, item: Item) -> Read:
+    """The photo with its pixels in memory. Raises PhotoError."""
+    photo = asked.header.photo(item.key)
+    pixels = photo.pixels()
+    return asked, replace(photo, load=lambda: pixels)
 
 
 def proposals_of(

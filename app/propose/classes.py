@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,23 @@ def read_vocabulary(text: str) -> Vocabulary:
         return named(text)
     if path.suffix.lower() in (".json", ".txt") and "," not in text:
         raise UsageError(f"--vocab {text}: no such file; check the path")
+    if meant := _meant(key):
+        raise UsageError(
+            f"--vocab {text}: there is no list of this name; {' or '.join(meant)}? For a class that is called so, "
+            f'write "{text},"'
+        )
     return Vocabulary.inline(text)
+
+
+def _meant(key: str) -> list[str]:
+    """The lists that a text which is none of their names looks like: coco133, cityscapes, coco-132."""
+    if not key or "," in key or "=" in key or key == "sun":  # which is on many photos
+        return []
+    bare = re.sub(r"[^a-z0-9]", "", key)
+    same = [name for name in NAMES if bare == name.replace("-", "") or key == name.rpartition("-")[0]]
+    if same or not any(letter.isdigit() for letter in key):
+        return same
+    return difflib.get_close_matches(key, NAMES, n=2, cutoff=0.75)
 
 
 def _from_text(path: Path) -> Vocabulary:

@@ -76,7 +76,7 @@ def name_boxes(settings: Settings, *, labeler: Labeler | None = None, quiet: boo
             raise UsageError(f"--for-boxes needs boxes, and {settings.source} has none; give a COCO file")
         vocabulary = vocabulary_of(settings, source)
         labeler = labeler or build(settings)
-        check_able(labeler, settings)
+        check_able(labeler.spec, settings)
 
         def work(asked: Asked, photo: Photo) -> dict[str, Any]:
             boxes = asked.existing.boxes
@@ -88,7 +88,7 @@ def name_boxes(settings: Settings, *, labeler: Labeler | None = None, quiet: boo
             rows = [{"row": row, **asdict(check)} for row, check in zip(asked.rows, checks, strict=True)]
             return {"rows": rows, "note": asked.frame.note, "error": None}
 
-        with open_journal(settings, source, labeler, vocabulary) as journal:
+        with open_journal(settings, source, labeler.spec, vocabulary) as journal:
             waiting = unfinished(source.items, journal)
             resumed = len(source.items) - len(waiting)
             with bar(total=len(source.items), done=resumed, unit="photos", what="naming", quiet=quiet) as progress:

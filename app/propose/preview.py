@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from app.convert.summary import Problem
+from app.convert.plan import State
+from app.convert.summary import WORDS, Problem
 from app.convert.summary import Summary as PageSummary
 from app.propose.result import Region
 from app.propose.sources import Asked, Item, ask
@@ -39,7 +40,12 @@ def write_preview(path: Path, run: Run, summary: Summary, *, limit: int = LIMIT)
         if place in wanted:
             made = _cards(run, item, [found.instances[k] for k in wanted[place]])
             cards.update({(place, k): card for k, card in zip(wanted[place], made, strict=True)})
-    page = render(_page_summary(run, summary), [cards[place, k] for _, place, k in worst])
+    page = render(
+        _page_summary(run, summary),
+        [cards[place, k] for _, place, k in worst],
+        made="proposals",
+        words={**WORDS, State.CONVERTED: "proposed"},
+    )
     with replacing(path) as file:
         file.write(page.encode("utf-8"))
 
@@ -61,7 +67,7 @@ def _cards(run: Run, item: Item, regions: list[Region]) -> list[Card]:
             picture = thumbnail(pixels, asked.frame.mask_to_upright(region.mask), box)
         found.append(
             Card(
-                annotation="proposed",
+                annotation="",
                 file=item.file_name,
                 name=region.name,
                 colour=colour_at(places.get(region.name, -1)),

@@ -3,46 +3,52 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from app.convert.progress import bar
 from app.convert.write import sha256
 from app.errors import UsageError
-from app.propose.asking import answer_each, proposals_of, unfinished
+from app.propose.asking import Answerer, LocalAnswerer, unfinished
 from app.propose.classes import of_categories, read_vocabulary
 from app.propose.settings import JOURNALLED, Settings
-from app.propose.sources import Asked, Source, open_source
+from app.propose.sources import Source, open_source
 from app.propose.summary import Summary, summarise
 from app.propose.write import OUTPUTS, Run, write_all
 from labelers.journal import Journal, journal_path
-from labelers.protocol import Labeler
-from labelers.records import Photo
+from labelers.protocol import Labeler, LabelerSpec
 from labelers.vocabulary import Vocabulary
 
 
-def propose(settings: Settings, *, labeler: Labeler | None = None, quiet: bool = True) -> Summary:
+def propose(
+    settings: Settings,
+    *,
+    labeler: Labeler | None = None,
+    make: Callable[[], Labeler] | None = None,
+    quiet: bool = True,
+) -> Summary:
     """Find what the classes name on all photos, or go on with a run that was interrupted.
 
-    ``labeler`` replaces the one that the settings name. Raises UsageError, CocoError, VocabularyError, JournalError
+    ``labeler`` replaces the one that the settings name, and this process works; ``make`` makes another one wherever the
+    settings' engine works. Raises UsageError, CocoError, VocabularyError, JournalError
     and OSError; what this or an earlier run has finished is kept whatever is raised.
     """
     refuse_to_lose(settings, [OUTPUTS[task] for task in settings.tasks])
     with closing(open_source(settings)) as source:
         vocabulary = vocabulary_of(settings, source)
-        labeler = labeler or build(settings)
-        check_able(labeler, settings)
-        with open_journal(settings, source, labeler, vocabulary) as journal:
+        with (
+            closing(_answerer(settings, source, vocabulary, labeler, make or partial(build, settings))) as answerer,
+            open_journal(settings, source, _able(answerer.spec, settings), vocabulary) as journal,
+        ):
+            spec = answerer.spec
             waiting = unfinished(source.items, journal)
             resumed = len(source.items) - len(waiting)
-
-            def work(asked: Asked, photo: Photo) -> dict[str, Any]:
-                return proposals_of(labeler, asked, photo, vocabulary, settings).payload()
-
             with bar(total=len(source.items), done=resumed, unit="photos", what="proposing", quiet=quiet) as progress:
-                answer_each(source, waiting, journal, work, exif=settings.exif, on_photo=progress.update)
-            run = Run(settings, source, journal, vocabulary, labeler.spec)
+                answerer.answer(waiting, journal, on_photo=progress.update)
+            answerer.close()  # others may have the devices while the outputs are written
+            run = Run(settings, source, journal, vocabulary, spec)
             outputs = [str(path) for path in write_all(run)]
             if settings.report is not None:
                 from app.propose.preview import write_preview
@@ -89,11 +95,31 @@ def build(settings: Settings) -> Labeler:
     )
 
 
-def check_able(labeler: Labeler, settings: Settings) -> None:
+def _answerer(
+    settings: Settings,
+    source: Source,
+    vocabulary: Vocabulary,
+    labeler: Labeler | None,
+    make: Callable[[], Labeler],
+) -> Answerer:
+    """Who works through the photos. Raises UsageError and what building the labeler raises."""
+    if labeler is not None or settings.engine == "local":
+        return LocalAnswerer(labeler or make(), source, vocabulary, settings)
+    from app.propose.ray_asking import RayAnswerer
+
+    return RayAnswerer(source, vocabulary, settings, make)
+
+
+def _able(spec: LabelerSpec, settings: Settings) -> LabelerSpec:
+    check_able(spec, settings)
+    return spec
+
+
+def check_able(spec: LabelerSpec, settings: Settings) -> None:
     """Raises UsageError: this labeler needs boxes."""
-    if not labeler.spec.makes_boxes:
+    if not spec.makes_boxes:
         raise UsageError(
-            f"the labeler {labeler.spec.name} {labeler.spec.version} can't find objects by itself; choose one that can "
+            f"the labeler {spec.name} {spec.version} can't find objects by itself; choose one that can "
             "(--labeler conditioned, with a --model that was trained for it: see `openseed-label models list`)"
         )
 
@@ -112,12 +138,12 @@ def refuse_to_lose(settings: Settings, outputs: list[str]) -> None:
         )
 
 
-def open_journal(settings: Settings, source: Source, labeler: Labeler, vocabulary: Vocabulary) -> Journal:
+def open_journal(settings: Settings, source: Source, spec: LabelerSpec, vocabulary: Vocabulary) -> Journal:
     """The journal of the output folder, which is made. Raises JournalError, OSError."""
     settings.output.mkdir(exist_ok=True)
     fingerprint = {
-        "labeler": labeler.spec.name,
-        "version": labeler.spec.version,
+        "labeler": spec.name,
+        "version": spec.version,
         **settings.fingerprint(),
         "classes": [[e.name, list(e.prompts), e.stuff, e.threshold] for e in vocabulary.entries],
         "input": None if source.document is None else sha256(Path(source.document.path)),

@@ -59,6 +59,10 @@ class Settings:
     batch_size: int | None = None
     mirror: bool = False
     prompts: tuple[str, ...] = ()
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    workers: int | None = None
+    gpus_per_worker: float | None = None
 
     @staticmethod
     def of(*, source: Path, output: Path | None = None, **options: Any) -> Settings:
@@ -69,6 +73,11 @@ class Settings:
         """
         if not source.exists():
             raise UsageError(f"{source}: no such file or folder; give a folder of photos, or a COCO file")
+        if source.is_file() and source.suffix.lower() != ".json":
+            from app.store.folder_import import SUFFIXES
+
+            if source.suffix.lower() in SUFFIXES:
+                raise UsageError(f"{source} is a photo; give the folder that it is in, or a COCO file")
         stem = source.resolve().name if source.is_dir() else source.stem
         target = (output or source.resolve().parent / f"{stem}.proposals").resolve()
         if target.exists() and not target.is_dir():
@@ -95,6 +104,8 @@ def _check(settings: Settings) -> None:
             raise UsageError(f"--tasks: there is no task {task!r}; choose from {', '.join(TASKS)}")
     if settings.for_boxes and settings.source.is_dir():
         raise UsageError(f"--for-boxes needs boxes, and {settings.source} is a folder of photos; give a COCO file")
+    if settings.report is not None and "instances" not in settings.tasks:
+        raise UsageError("--report shows instances; add instances to --tasks, or leave --report out")
     if settings.images is not None and not settings.images.is_dir():
         raise UsageError(f"--images {settings.images} is not a folder; give the folder that holds the photos")
     if settings.images is not None and settings.source.is_dir():

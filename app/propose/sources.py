@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.convert.plan import class_name, photo_folder
 from app.errors import UsageError
@@ -122,33 +123,65 @@ class Asked:
     rows: tuple[int, ...] = ()
 
 
-def ask(source: Source, item: Item, *, exif: Any, with_masks: bool = True) -> Asked:
-    """Read the photo's header and its annotations. Raises PhotoError."""
-    header = read_header(source.root, item.file_name)
+@dataclass(frozen=True)
+class Known:
+    """What the file says of one photo's annotations: without the photo, and may travel to another machine.
+
+    Parallel over N annotations: rows of the document, xywh float64 [N, 4] in the file's frame, class names, and
+    segmentations as in the file (None where there is none, or none was asked for).
+    """
+
+    rows: tuple[int, ...]
+    xywh: NDArray[np.float64]
+    names: tuple[str, ...]
+    segmentations: tuple[Any, ...]
+
+
+def known(source: Source, item: Item, *, with_masks: bool = True) -> Known:
+    """The annotations of one photo; none in a folder."""
+    document = source.document
+    if document is None or item.row is None:
+        return Known((), np.zeros((0, 4)), (), ())
+    annotations = document.annotations(item.row)
+    rows = tuple(annotations.rows.tolist())
+    return Known(
+        rows,
+        annotations.xywh,
+        tuple(class_name(document.categories, int(row)) for row in annotations.category_rows),
+        tuple(
+            document.segmentation(row) if with_masks and there else None
+            for row, there in zip(rows, annotations.has_mask.tolist(), strict=True)
+        ),
+    )
+
+
+def look(root: Path, item: Item, what: Known, *, exif: Any) -> Asked:
+    """Read the photo's header and bring its annotations into the upright frame. Raises PhotoError."""
+    header = read_header(root, item.file_name)
     frame = decide(header, item.width, item.height, "upright" if item.row is None else exif)
-    if source.document is None or item.row is None:
-        empty = Boxes(np.zeros((0, 4), np.float32), ())
-        return Asked(header, frame, Instances.none_of(empty, Status.EMPTY, ""))
-    annotations = source.document.annotations(item.row)
-    xywh = annotations.xywh
     with np.errstate(over="ignore", invalid="ignore"):
-        xyxy = frame.boxes_to_upright(np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1))
+        corners = np.concatenate([what.xywh[:, :2], what.xywh[:, :2] + what.xywh[:, 2:]], axis=1)
+        xyxy = frame.boxes_to_upright(corners)
     found: list[RLE | None] = []
-    for k, row in enumerate(annotations.rows.tolist()):
-        mask = _mask(source.document, row, frame) if with_masks and annotations.has_mask[k] else None
+    for k, segmentation in enumerate(what.segmentations):
+        mask = None if segmentation is None else _mask(segmentation, frame)
         if mask is not None and not np.isfinite(xyxy[k]).all():
             xyxy[k] = masks.box_xyxy(mask)
         found.append(mask)
-    names = tuple(class_name(source.document.categories, int(row)) for row in annotations.category_rows)
     status = tuple(Status.EMPTY if mask is None else Status.OK for mask in found)
-    existing = Instances(Boxes(xyxy, names), tuple(found), np.ones(len(names), np.float32), status)
-    return Asked(header, frame, existing, tuple(annotations.rows.tolist()))
+    scores = np.ones(len(found), np.float32)
+    return Asked(header, frame, Instances(Boxes(xyxy, what.names), tuple(found), scores, status), what.rows)
 
 
-def _mask(document: CocoDocument, row: int, frame: Frame) -> RLE | None:
+def ask(source: Source, item: Item, *, exif: Any, with_masks: bool = True) -> Asked:
+    """``known`` and ``look``. Raises PhotoError."""
+    return look(source.root, item, known(source, item, with_masks=with_masks), exif=exif)
+
+
+def _mask(segmentation: Any, frame: Frame) -> RLE | None:
     """In upright pixels; None where it can't be read: then the box is compared."""
     try:
-        mask = masks.from_coco(document.segmentation(row), frame.height, frame.width)
+        mask = masks.from_coco(segmentation, frame.height, frame.width)
     except masks.MaskError:
         return None
     return None if mask is None else frame.mask_to_upright(mask)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -17,7 +17,7 @@ _LISTED = 500
 
 @dataclass(frozen=True)
 class Card:
-    """One instance on the page. ``picture`` is None if its photo can't be read any more."""
+    """One instance on the page. ``annotation`` is empty before it is one; ``picture`` is None if its photo is gone."""
 
     annotation: str
     file: str
@@ -28,8 +28,11 @@ class Card:
     picture: Thumbnail | None
 
 
-def render(summary: Summary, cards: Sequence[Card]) -> str:
-    """The whole page as HTML. Every text that comes from the data is escaped."""
+def render(summary: Summary, cards: Sequence[Card], *, made: str = "masks", words: Mapping[State, str] = WORDS) -> str:
+    """The whole page as HTML. Every text that comes from the data is escaped.
+
+    ``made``: what was made, in the plural; ``words``: what the outcomes are called.
+    """
     template = Template(Path(__file__).with_name("report.html").read_text("utf-8"))
     converted = summary.annotations.get("converted", 0)
     shown = f"All {converted:,}" if len(cards) == converted else f"The {len(cards):,} lowest scores of {converted:,}"
@@ -38,21 +41,22 @@ def render(summary: Summary, cards: Sequence[Card]) -> str:
         title=_text(Path(summary.source).name),
         labeler=_text(labeler),
         score="" if summary.mean_score is None else f"· mean score {summary.mean_score:.3f}",
-        counts="".join(_counts(summary)),
+        counts="".join(_counts(summary, words)),
         problems=_problems(summary),
-        shown=f"{shown} masks, lowest score first." if converted else "No mask was made.",
+        shown=f"{shown} {made}, lowest score first." if converted else f"There are no {made}.",
+        made=made,
         options="".join(_options(cards)),
         cards="\n".join(_card(card) for card in cards),
     )
 
 
-def _counts(summary: Summary) -> Iterator[str]:
+def _counts(summary: Summary, words: Mapping[State, str]) -> Iterator[str]:
     yield f"<li><b>{summary.photos['in_file']:,}</b> photos</li>"
     for state in State:
         n = summary.annotations.get(state.name.lower(), 0)
         if n:
             bad = " class=bad" if state >= State.EMPTY else ""
-            yield f"<li{bad}><b>{n:,}</b> {_text(WORDS[state])}</li>"
+            yield f"<li{bad}><b>{n:,}</b> {_text(words[state])}</li>"
 
 
 def _problems(summary: Summary) -> str:
@@ -84,12 +88,13 @@ def _options(cards: Sequence[Card]) -> Iterator[str]:
 
 
 def _card(card: Card) -> str:
+    own = f"annotation {_text(card.annotation)} · " if card.annotation else ""
     level = "low" if card.score < 0.5 else "mid" if card.score < 0.75 else "high"
     return (
         f'<figure data-name="{_text(card.name)}" style="--c:{card.colour}">{_picture(card.picture)}'
         f"<figcaption><span class='score {level}'>{card.score:.2f}</span> <b>{_text(card.name)}</b>"
         f'<small title="{_text(card.file)}">{_text(card.file)}</small>'
-        f"<small>annotation {_text(card.annotation)} · box {card.size[0]} &times; {card.size[1]} px</small>"
+        f"<small>{own}box {card.size[0]} &times; {card.size[1]} px</small>"
         "</figcaption></figure>"
     )
 

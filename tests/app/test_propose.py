@@ -230,6 +230,10 @@ def test_a_page_of_thumbnails(tmp_path: Path) -> None:
     summary = go(folder(tmp_path), output=tmp_path / "out", report=tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert page.count("<figure") == 9
+    assert "<b>9</b> proposed</li>" in page
+    assert "All 9 proposals, lowest score first." in page
+    assert "converted" not in page
+    assert "annotation" not in page.partition("<main")[2]
     assert str(tmp_path / "page.html") in summary.outputs
 
 
@@ -243,12 +247,18 @@ def test_a_page_of_thumbnails(tmp_path: Path) -> None:
         ({"output": Path("nowhere/deep/out")}, "does not exist"),
         ({"labeler": FakeLabeler()}, "can't find objects"),
         ({"prompts": ("cat=kitten",)}, "--prompt"),
+        ({"tasks": ("boxes",), "report": Path("page.html")}, "--report shows instances"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         go(folder(tmp_path), **{"output": tmp_path / "out", **options})
     assert not (tmp_path / "out").exists()
+
+
+def test_a_photo_in_place_of_its_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a photo; give the folder"):
+        go(folder(tmp_path) / "photo1.png", output=tmp_path / "out")
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,28 @@ def test_a_list_a_name_a_file(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("\ufeffcat = kitten\nsky [stuff]\n", "utf-8")
     found = read_vocabulary(str(tmp_path / "words.txt"))
     assert (found.names, found.prompts("cat")) == (("cat", "sky"), ("kitten",))
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("coco133", "coco-133?"),
+        ("COCO", "coco-133 or coco-80?"),
+        ("ade20k", "ade20k-150 or ade20k-847?"),
+        ("cityscapes", "cityscapes-19?"),
+        ("coco-132", "coco-133"),
+        ("pascal-context", "pascal-context-59?"),
+    ],
+)
+def test_a_list_that_is_nearly_named_is_no_class(text: str, meant: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(meant)):
+        read_vocabulary(text)
+    assert read_vocabulary(f"{text},").names == (text,)
+
+
+def test_short_words_are_classes() -> None:
+    for word in ("sun", "cat", "city", "cocoa", "number 7"):
+        assert read_vocabulary(word).names == (word,)
 
 
 def test_the_categories_of_a_file(tmp_path: Path) -> None:

@@ -88,3 +88,13 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     save_photo(tmp_path / "photos" / "a.png")
     assert main(["propose", str(tmp_path / "photos"), "--for-boxes", "--vocab", "cat"]) == 2
     assert main(["propose", str(source), "--margin", "0.5"]) == 2
+
+
+@pytest.mark.parametrize(
+    "option", [("--tasks", "boxes"), ("--max", "3"), ("--threshold", "0.5"), ("--thresholds", "a=1"), ("--report", "x")]
+)
+def test_options_that_would_do_nothing_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    assert main(["propose", str(dataset(tmp_path, BOXES)), str(tmp_path / "out"), "--for-boxes", *option]) == 2
+    assert f"{option[0]} makes no sense with --for-boxes" in capsys.readouterr().err

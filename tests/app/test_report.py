@@ -98,7 +98,7 @@ def test_names_from_the_data_cannot_become_markup(tmp_path: Path) -> None:
 def test_failures_are_listed_and_a_page_without_masks_is_a_page(tmp_path: Path) -> None:
     source = many(tmp_path, photos=2, boxes=2)
     text = page_of(source, FakeLabeler(fail_on={"0", "1"}))
-    assert "No mask was made." in text
+    assert "There are no masks." in text
     assert text.count("told to fail") == 4
     assert "4 to look at" in text
 
