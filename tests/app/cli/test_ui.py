@@ -126,7 +126,8 @@ def test_kill_9_during_200_accepts_loses_none_that_was_confirmed(data: Path) -> 
                 assert process.wait(10) == -signal.SIGKILL
         _compare(data / "data.openseed.db", confirmed)
     assert lives > 2, "the server was never killed in the middle"
-    assert len(confirmed) == PHOTOS * BOXES
+    # a kill between the commit and the answer leaves one accepted that nobody was told of
+    assert PHOTOS * BOXES - (lives - 1) <= len(confirmed) <= PHOTOS * BOXES
 
 
 def _compare(path: Path, confirmed: dict[int, int]) -> None:

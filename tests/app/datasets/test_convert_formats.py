@@ -164,7 +164,12 @@ def test_interrupted_it_leaves_nothing(
 
     monkeypatch.setattr(module, "write", interrupted)
     before = signal.getsignal(signal.SIGTERM)
-    assert main(["convert", str(source), str(tmp_path / "out"), "--to", "yolo-segment", "-q"]) == 130
+    ignored = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with Ctrl-C ignored
+    try:
+        assert main(["convert", str(source), str(tmp_path / "out"), "--to", "yolo-segment", "-q"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     assert "Nothing was written" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.json", "photos"]
     assert signal.getsignal(signal.SIGTERM) is before

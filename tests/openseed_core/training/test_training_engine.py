@@ -225,7 +225,7 @@ def test_steps_that_are_not_finite_are_skipped_and_many_stop_the_run(tmp_path: P
 DISTRIBUTED = """
 import sys, torch
 sys.path.insert(0, {tests!r})
-import test_engine as t
+import test_training_engine as t
 from pathlib import Path
 from openseed_core.training.engine import Machine, accelerator_for, train
 from openseed_core.training.objective import JointObjective, JointSettings
