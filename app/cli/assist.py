@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from app.cli.convert_boxes import add_labeler_arguments, count, labeler_options
+from app.cli.convert_boxes import add_labeler_arguments, count, labeler_options, share
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output and start from nothing")
     parser.add_argument(
         "--min-quality",
-        type=_share,
+        type=share,
         default=0.5,
         metavar="Q",
         help="leave out masks whose quality score is lower, from 0 to 1 (default: 0.5); 0 writes all",
@@ -61,13 +61,3 @@ def run(args: argparse.Namespace) -> int:
     summary = convert(settings, quiet=args.quiet)
     print_summary(summary, as_json=args.json, quiet=args.quiet, verbose=args.verbose, out=sys.stdout, err=sys.stderr)
     return summary.exit_code
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return number

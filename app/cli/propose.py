@@ -13,6 +13,7 @@ from app.cli.convert_boxes import (
     count,
     engine_options,
     labeler_options,
+    share,
 )
 
 
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="comma separated: instances (masks), boxes, panoptic, semantic (default: instances)",
     )
     what.add_argument(
-        "--threshold", type=_share, metavar="S", help="lowest score of a proposal, 0 to 1 (default: the labeler's own)"
+        "--threshold", type=share, metavar="S", help="lowest score of a proposal, 0 to 1 (default: the labeler's own)"
     )
     what.add_argument(
         "--thresholds", metavar='"CLASS=S,..."', help="by class: a list, or a file with a line for each class"
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--margin",
-        type=_share,
+        type=share,
         metavar="S",
         help="with --for-boxes: flag a name that another class outscores by this much (default: 0.1)",
     )
@@ -140,14 +141,3 @@ def run(args: argparse.Namespace) -> int:
     found = propose(settings, quiet=args.quiet)
     print_summary(found, **talk, out=sys.stdout, err=sys.stderr)
     return found.exit_code
-
-
-def _share(text: str) -> float:
-    """A number from 0 to 1, for argparse."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return number

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -227,8 +228,6 @@ class _Run:
 
 def _synchronised(accelerator: Accelerator, module: nn.Module, last: bool) -> Any:
     """Gradients are shared among processes with the last batch of a step only."""
-    from contextlib import nullcontext
-
     return nullcontext() if last else accelerator.no_sync(module)
 
 

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from openseed_core.prompts import coco_training_name, objects365_synonyms
+
 LEFT_OUT = -1
 """In place of a class index: the class is not read."""
 
 IGNORED = -2
 """In place of a class index: its regions are neither targets nor background."""
 
-_SUFFIXES = ("-merged", "-other", "-stuff")
-
 
 def training_name(name: str) -> str:
     """The prompt of a COCO panoptic class (spec 4): ``wall-other-merged`` is wall, ``floor-wood`` is wood floor."""
-    for suffix in _SUFFIXES:
-        name = name.replace(suffix, "")
-    return " ".join(reversed(name.split("-")))
+    return coco_training_name(name)
 
 
 def slash_synonyms(name: str) -> tuple[str, ...]:
     """The prompts of an Objects365 class (spec 4): ``Cabinet/shelf`` -> cabinet, shelf."""
-    parts = (part.strip().lower() for part in name.split("/"))
-    return tuple(dict.fromkeys(part for part in parts if part))
+    return tuple(dict.fromkeys(part for part in objects365_synonyms(name) if part))
 
 
 def is_stuff(category: Mapping[str, Any], *, default: bool = False) -> bool:
