@@ -62,9 +62,12 @@ def run(args: argparse.Namespace) -> int:
     if args.settings is None:
         raise UsageError("what is to be trained? Give a TOML file (bundled: nano.toml), or --from-project project.db")
     from app.training.run import run as train
+    from app.training.run_folder import begin
     from app.training.settings import read
 
-    print(train(read(_toml(args.settings))))
+    settings = read(_toml(args.settings))
+    begin(settings)
+    print(train(settings))
     return 0
 
 

@@ -16,9 +16,10 @@ from app.store.projects import open_project
 from app.training.before_after import Comparison, Measured, as_json, as_text, compare, measure
 from app.training.data.lazy import RleMasks
 from app.training.data.photo_set import DataError, PhotoSet
-from app.training.fine_tune_settings import Plan, remember, shown
+from app.training.fine_tune_settings import Plan, shown
 from app.training.from_project import read_project, split
 from app.training.photo_crops import readable, records_of
+from app.training.run_folder import begin_fine_tuning
 from exporters.files import replacing
 from labelers.build import build_labeler
 
@@ -81,7 +82,7 @@ def fine_tune(
     # The first of several processes writes these files before the others leave the first step of the training.
     before = None
     if first:
-        remember(output, made.document)
+        begin_fine_tuning(output, made.whole, made.document)
         _remember_data(output, parts)
         before = _measured(settings.run.init, settings.machine.cpu, parts.held, "measuring before", quiet)
     from app.training.run import run

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -16,21 +14,23 @@ from sqlalchemy.exc import ArgumentError
 
 from app.errors import UsageError
 from app.training.settings import PROJECT, Settings, SettingsError, read
-from exporters.files import replacing
+from app.training.toml_text import as_toml
 
 DEFAULTS = Path(__file__).with_name("fine_tune.toml")
-
-FREE = {("run", key) for key in ("output", "threads", "workers", "tensorboard")} | {
-    ("schedule", key) for key in ("save_every", "report_every", "keep")
-}
-"""Settings that may change when a run is gone on with: they don't change what it learns."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings of a run, and the same as the TOML file that is left in its folder."""
+    """Settings of a run.
+
+    Attributes:
+        settings: what is trained with; the project's photos are added to its data.
+        whole: the same with the project as a data set.
+        document: what the TOML file in the folder of the run says: what differs from the defaults.
+    """
 
     settings: Settings
+    whole: Settings
     document: dict[str, Any]
 
 
@@ -69,8 +69,8 @@ def plan(
     rows = document.get("segmentation", [])
     if isinstance(rows, list):  # `read` tells what is wrong with anything else
         document["segmentation"] = [{"path": shown(project), "kind": PROJECT}, *rows]
-    settings = _checked(document, own or DEFAULTS)
-    return Plan(replace(settings, segmentation=settings.segmentation[1:]), document)
+    whole = _checked(document, own or DEFAULTS)
+    return Plan(replace(whole, segmentation=whole.segmentation[1:]), whole, document)
 
 
 def shown(project: Path | str) -> str:
@@ -81,50 +81,6 @@ def shown(project: Path | str) -> str:
         return make_url(project).set(query={}).render_as_string(hide_password=True)
     except ArgumentError:  # opening it says what is wrong
         return project.partition("://")[0]
-
-
-def remember(folder: Path, document: Mapping[str, Any]) -> None:
-    """Leave the settings in the folder of the run, or check that they are those that it began with.
-
-    Raises:
-        UsageError: another run is there.
-    """
-    file = folder / "settings.toml"
-    if not file.is_file():
-        if any((folder / "checkpoints").glob("*")):
-            raise UsageError(f"{folder}: another training is there; choose another folder with --output")
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as out:
-            out.write(as_toml(document).encode())
-        return
-    old, new = _flat(_loaded(file)), _flat(tomllib.loads(as_toml(document)))
-    changed = sorted(key for key in old.keys() | new.keys() if key not in FREE and old.get(key) != new.get(key))
-    if changed:
-        section, key = changed[0]
-        raise UsageError(
-            f"{folder}: a run with other settings is there ([{section}] {key} was {old.get(changed[0])}, now "
-            f"{new.get(changed[0])}); choose another folder with --output, or repeat the old command to go on with it"
-        )
-
-
-def as_toml(document: Mapping[str, Any]) -> str:
-    """TOML of sections and lists of sections, as ``read`` knows them."""
-    lines: list[str] = []
-    for name, value in document.items():
-        many = isinstance(value, list)
-        for row in value if many else [value]:
-            lines += [f"[[{name}]]" if many else f"[{name}]", *(f"{k} = {_value(v)}" for k, v in row.items()), ""]
-    return "\n".join(lines)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(k, ensure_ascii=False)} = {_value(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _loaded(path: Path) -> dict[str, Any]:
@@ -159,13 +115,3 @@ def _checked(document: Mapping[str, Any], shown: Path) -> Settings:
             return read(file)
         except SettingsError as error:
             raise SettingsError(str(error).replace(str(file), str(shown))) from None
-
-
-def _flat(document: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
-    found: dict[tuple[str, str], Any] = {}
-    for name, value in document.items():
-        if isinstance(value, dict):
-            found |= {(name, key): item for key, item in value.items()}
-        else:
-            found[name, ""] = value
-    return found

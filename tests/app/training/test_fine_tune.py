@@ -21,10 +21,11 @@ from app.store.outline import file_names
 from app.training.before_after import FEWEST, Measured, as_text, compare, interval, measure
 from app.training.data import PhotoSet
 from app.training.dataset import Batches
-from app.training.fine_tune_settings import as_toml, plan
+from app.training.fine_tune_settings import plan
 from app.training.from_project import project_set
 from app.training.photo_crops import readable, records_of
 from app.training.settings import SettingsError
+from app.training.toml_text import as_toml
 from exporters.masks import encode, to_coco
 from labelers.rectangle import RectangleLabeler
 from openseed_core.config import nano
