@@ -10,16 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from exporters.masks import encode
+from exporters.masks import box_xyxy, encode
 from labelers.records import RLE, Boxes, Instances, Status
 from labelers.scene import PanopticMap, Scene, Segment
-from labelers.vocabulary import Vocabulary
+from labelers.vocabulary import THRESHOLD, Vocabulary
 from openseed_core.heads import Prediction
 from openseed_core.model import ImageFeatures, OpenSeeD
 from openseed_core.postprocess import Frame, Panoptic, boxes_only, instances, panoptic, semantic
-
-THRESHOLD = 0.3
-"""Score from which something is proposed, where its class has no threshold of its own."""
 
 ANY_NAME = "object"
 """What a box is called when its name is the question."""
@@ -101,7 +98,8 @@ def stuff_above(seen: Seen, thresholds: NDArray[np.float32]) -> Instances:
     regions.sort(key=lambda s: -s.score)
     empty = torch.zeros(0, *seen.frame.output, dtype=torch.bool, device=found.ids.device)
     areas = torch.stack([found.ids == s.id for s in regions]) if regions else empty
-    boxes = torch.tensor([_tight(area) for area in areas.cpu().numpy()]).reshape(-1, 4)
+    tight = [box_xyxy(encode(area)).tolist() for area in areas.cpu().numpy()]
+    boxes = torch.tensor(tight).reshape(-1, 4)
     classes = torch.tensor([s.category for s in regions], dtype=torch.long)
     return _listed(boxes, classes, torch.tensor([s.score for s in regions]), areas, seen.names)
 
@@ -145,8 +143,3 @@ def _listed(boxes: Tensor, classes: Tensor, scores: Tensor, masks: Tensor, names
     return Instances(
         rows.clamped(height=height, width=width), tuple(rles), scores.float().cpu().numpy(), status, reasons
     )
-
-
-def _tight(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

@@ -19,6 +19,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+THRESHOLD = 0.3
+"""The labelers' default: score from which something is proposed, where its class has no threshold of its own."""
+
 _COMMENT = re.compile(r"(?:^|\s)#.*")  # not the # of C# or #5
 _MARK = re.compile(r"\s*\[\s*(stuff|thing|threshold\s+([^\]\s]+))\s*\]\s*$", re.IGNORECASE)
 _ODD = re.compile(r"[\[(]\s*([a-z]+)[^\])]*[\])]\s*$", re.IGNORECASE)

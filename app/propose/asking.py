@@ -18,10 +18,7 @@ from labelers.journal import Journal
 from labelers.protocol import CannotPropose, Labeler, LabelerSpec, SceneOpened
 from labelers.records import Instances, Photo, Status
 from labelers.rows import describe
-from labelers.vocabulary import Vocabulary
-
-BOX_THRESHOLD = 0.3
-"""Lowest score of a box where neither its class nor ``--threshold`` says another."""
+from labelers.vocabulary import THRESHOLD, Vocabulary
 
 Read = tuple[Asked, Photo]
 
@@ -174,4 +171,4 @@ def open_scene(labeler: Labeler, photo: Photo) -> SceneOpened:
 
 def _lowest(vocabulary: Vocabulary, name: str) -> float:
     entry = vocabulary.get(name)
-    return BOX_THRESHOLD if entry is None or entry.threshold is None else entry.threshold
+    return THRESHOLD if entry is None or entry.threshold is None else entry.threshold

@@ -80,6 +80,12 @@ class NewAnnotation(_Body):
     decode: bool = True
 
 
+class Find(_Body):
+    """``threshold``: lowest score of what is proposed; None for the labeler's default."""
+
+    threshold: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+
+
 class Convert(_Body):
     redo: bool = False
 

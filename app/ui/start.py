@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.convert.digest import sha256
 from app.convert.plan import photo_folder
 from app.convert.progress import bar
 from app.convert.sniff import refuse_other_formats
-from app.convert.write import sha256
 from app.errors import UsageError
 from app.store.coco_import import import_document
 from app.store.database import Database, is_database_file, open_database

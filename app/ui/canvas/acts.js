@@ -210,7 +210,7 @@ export function createActs(app) {
 
     /** What the model sees on this photo and nobody has marked yet, as proposals. */
     async findObjects() {
-      const { image } = state.get();
+      const { image, project, findThreshold: threshold } = state.get();
       if (!image) return null;
       let known = 0;
       const since = performance.now();
@@ -218,7 +218,7 @@ export function createActs(app) {
       const changed = await act(
         null,
         async () => {
-          const answer = await api.post(`images/${image.id}/propose`);
+          const answer = await api.post(`images/${image.id}/propose`, { threshold });
           known = answer.known ?? 0;
           return answer;
         },
@@ -227,7 +227,8 @@ export function createActs(app) {
       if (!changed) return null;
       const rest = known ? ` ${known} more are marked already.` : '';
       if (changed.length) app.toast(`${changed.length} found: accept, change or reject them.${rest}`);
-      else app.toast(known ? 'Nothing new: what the model sees is marked already.' : 'The model sees none of the classes here.');
+      else if (known) app.toast('Nothing new: what the model sees is marked already.');
+      else app.toast(`The model sees none of the classes here with a score of ${(threshold ?? project.threshold).toFixed(2)} or more.`);
       return changed;
     },
 

@@ -25,7 +25,7 @@ import { createStage } from './view/stage.js';
 import { createViewport } from './view/viewport.js';
 
 const NO_CLASS = '#9aa0a6';
-const REMEMBERED = /** @type {const} */ (['order', 'filterCategory', 'states', 'includeDone', 'opacity', 'brushRadius', 'activeCategory', 'boxesShown']);
+const REMEMBERED = /** @type {const} */ (['order', 'filterCategory', 'states', 'includeDone', 'opacity', 'brushRadius', 'activeCategory', 'boxesShown', 'findThreshold']);
 
 /**
  * @typedef {import('./view/pointer.js').Pointer} Pointer
@@ -69,6 +69,7 @@ export function createApp(root) {
     opacity: Number(kept.opacity) || 0.45,
     masksShown: true,
     boxesShown: kept.boxesShown !== false,
+    findThreshold: kept.findThreshold > 0 && kept.findThreshold < 1 ? Number(kept.findThreshold) : /** @type {number | null} */ (null), // null: the model’s own
     spaceHeld: false,
     crosshair: /** @type {import('./types.js').Point | null} */ (null),
     order: String(kept.order ?? 'quality'),

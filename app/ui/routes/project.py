@@ -29,6 +29,7 @@ from app.version import version
 from exporters.coco import CocoError
 from exporters.dataset import FormatError
 from exporters.formats import STORED
+from labelers.vocabulary import THRESHOLD
 
 router = APIRouter(prefix="/api")
 
@@ -43,6 +44,7 @@ def project(here: Here) -> dict[str, Any]:
         "categories": [category_json(category, index) for index, category in enumerate(categories)],
         "orders": [order.value for order in Order],
         "model": dataclasses.asdict(here.engine.state),
+        "threshold": THRESHOLD,
         "version": version(),
     }
 

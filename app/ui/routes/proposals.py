@@ -14,6 +14,7 @@ from app.store.projects import categories
 from app.store.records import AnnotationRecord, State
 from app.store.stuff import vocabulary_with_stuff
 from app.ui.editing import names, tight, write_all
+from app.ui.requests import Find
 from app.ui.server import Here, ItemId, User
 from exporters.masks import area
 from labelers.duplicates import suppress
@@ -24,12 +25,12 @@ router = APIRouter(prefix="/api")
 
 
 @router.post("/images/{image_id}/propose")
-def propose(here: Here, user: User, image_id: ItemId) -> dict[str, Any]:
+def propose(here: Here, user: User, image_id: ItemId, body: Find | None = None) -> dict[str, Any]:
     """Find objects of the project's classes, in one act that undo takes back.
 
     What is marked already is not found again, be it accepted or rejected. ``known``: how many were left out for that.
     """
-    words = vocabulary_with_stuff(here.project)
+    words = vocabulary_with_stuff(here.project).with_thresholds(body.threshold if body else None)
     ids: dict[str, int] = {}
     for category in categories(here.project):
         ids.setdefault(category.name, category.id)

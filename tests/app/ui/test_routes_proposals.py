@@ -42,6 +42,36 @@ def test_what_is_found_is_proposed_with_a_score(finder: Browser, project: Projec
     assert [one["id"] for one in found["annotations"]] == [one.id for one in records]
 
 
+@pytest.mark.parametrize(
+    ("body", "scores"),
+    [
+        ({}, [0.8, 0.44, 0.31]),
+        ({"threshold": None}, [0.8, 0.44, 0.31]),
+        ({"threshold": 0.4}, [0.8, 0.44]),
+        ({"threshold": 0.8}, [0.8]),
+        ({"threshold": 1}, []),
+    ],
+)
+def test_the_lowest_score_may_be_told(
+    finder: Browser, project: Project, body: dict[str, float | None], scores: list[float]
+) -> None:
+    assert finder.post(URL.format(3), json=body).status_code == 200
+    assert [round(one.quality or 0, 2) for one in annotations_of(project, 3)] == scores
+
+
+def test_a_lower_score_adds_to_what_was_found(finder: Browser, project: Project) -> None:
+    finder.post(URL.format(3), json={"threshold": 0.4})
+    more = finder.post(URL.format(3), json={"threshold": 0.3}).json()
+    assert (len(more["annotations"]), more["known"]) == (1, 2)
+    assert len(annotations_of(project, 3)) == 3
+
+
+@pytest.mark.parametrize("body", [{"threshold": 1.1}, {"threshold": -0.1}, {"threshold": "high"}, {"score": 0.5}, 0.5])
+def test_a_score_that_can_not_be_is_refused(finder: Browser, project: Project, body: object) -> None:
+    assert finder.post(URL.format(3), json=body).status_code == 422
+    assert annotations_of(project, 3) == []
+
+
 def test_asked_twice_nothing_is_found_twice(finder: Browser, project: Project) -> None:
     finder.post(URL.format(3))
     again = finder.post(URL.format(3)).json()

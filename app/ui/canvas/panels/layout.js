@@ -2,6 +2,7 @@
 
 import { h } from '../dom.js';
 import { createClasses } from './classes.js';
+import { createFinding } from './finding.js';
 import { createGoto } from './goto.js';
 import { createHelp } from './help.js';
 import { createInspector } from './inspector.js';
@@ -22,7 +23,7 @@ export function createPanels(app) {
   const classes = createClasses(app);
   const goto = createGoto(app);
   const help = createHelp(app);
-  const side = h('aside', { class: 'os-side', 'aria-label': 'Annotations' }, createInspector(app), list.element, createLook(app));
+  const side = h('aside', { class: 'os-side', 'aria-label': 'Annotations' }, createInspector(app), list.element, createFinding(app), createLook(app));
   const middle = h('div', { class: 'os-centre' }, app.stage.element, ...createNotice(app), app.toasts.element);
   app.root.append(topbar.element, toolbar, middle, side, createStatusbar(app), classes.element, goto.element, help.element);
 

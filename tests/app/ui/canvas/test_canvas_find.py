@@ -84,6 +84,49 @@ def test_objects_are_found_proposed_and_taken_back(
     assert canvas.annotations == before
 
 
+def slide(canvas: Canvas, *keys: str) -> None:
+    canvas.page.get_by_test_id("find-threshold").focus()
+    canvas.press(*keys)
+
+
+def test_the_slider_says_how_sure_the_model_has_to_be(
+    serving: Callable[[FakeLabeler], Server], visit: Callable[..., Canvas]
+) -> None:
+    """The finder's scores are 0.8, 0.44, 0.31."""
+    canvas = visit(serving(FakeFinder()))
+    slider, reset = canvas.page.get_by_test_id("find-threshold"), canvas.page.get_by_test_id("find-reset")
+    canvas.go_to("photo2.png")
+    before = canvas.annotations
+    assert slider.input_value() == "0.3"
+    assert not reset.is_visible()
+    slide(canvas, *["ArrowRight"] * 3)  # 0.45
+    assert reset.is_visible()
+    canvas.press("g")  # also while the slider has the focus
+    canvas.toast("1 found")
+    found = canvas.annotations[len(before) :]
+    assert [round(one["quality"], 2) for one in found] == [0.8]
+
+    canvas.page.reload()
+    canvas.wait()
+    assert slider.input_value() == "0.45"
+    canvas.go_to("photo2.png")
+    slide(canvas, "ArrowLeft")  # 0.4
+    find(canvas)
+    canvas.toast("1 found")
+    assert [round(one["quality"], 2) for one in canvas.annotations[len(before) :]] == [0.8, 0.44]
+
+    reset.click()
+    assert slider.input_value() == "0.3"
+    assert not reset.is_visible()
+    find(canvas)
+    assert [round(one["quality"], 2) for one in canvas.annotations[len(before) :]] == [0.8, 0.44, 0.31]
+
+    canvas.go_to("photo3.png")
+    slide(canvas, "End")  # 0.95
+    find(canvas)
+    canvas.toast("none of the classes here with a score of 0.95 or more")
+
+
 def test_a_model_that_needs_boxes_says_so(
     serving: Callable[[FakeLabeler], Server], visit: Callable[..., Canvas]
 ) -> None:
