@@ -10,9 +10,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from app.training.settings import RunSettings, SettingsError
+from labelers.named_vocabularies import named
 from openseed_core.backbones.csp import CSPBackbone
 from openseed_core.config import PRESETS
 from openseed_core.model import OpenSeeD
+from openseed_core.training.dense import Teacher
+from openseed_core.training.nanodet_teacher import NanoDet
 from openseed_core.weights.nanodet import load_nanodet
 from openseed_core.weights.store import load_model
 
@@ -21,12 +24,20 @@ ANY_NAME = "object"
 
 
 def build(settings: RunSettings) -> OpenSeeD:
-    """A model of the preset with the initial weights that the settings name.
+    """The model that a run starts from: a preset with the initial weights that the settings name.
 
     Raises:
         SettingsError: there is no such preset.
         WeightsError: ``init`` can't be loaded.
     """
+    model = _weighted(settings)
+    if settings.logit_scale is not None:
+        with torch.no_grad():
+            model.logit_scale.fill_(settings.logit_scale)
+    return model
+
+
+def _weighted(settings: RunSettings) -> OpenSeeD:
     if settings.preset not in PRESETS:
         raise SettingsError(f"[run] preset {settings.preset!r} is unknown; use one of {', '.join(PRESETS)}")
     if settings.init is not None:
@@ -42,6 +53,23 @@ def build(settings: RunSettings) -> OpenSeeD:
         # distilled apart from the masks (benchmarks/distil_text.py), so a new training starts from the shipped one
         model.text_encoder.load_state_dict(load_model("nano").text_encoder.state_dict())
     return model
+
+
+def teacher(settings: RunSettings, model: OpenSeeD) -> Teacher | None:
+    """The detector that the settings name, with its classes as ``model`` reads them.
+
+    Raises:
+        SettingsError: the file is missing or not NanoDet-g.
+    """
+    if settings.teacher is None:
+        return None
+    try:
+        detector = NanoDet(settings.teacher)
+    except (OSError, KeyError, ValueError) as error:
+        raise SettingsError(f"[run] teacher {settings.teacher}: {error}; give a NanoDet-g .npz") from error
+    with torch.no_grad():
+        text = model.encode_text([entry.prompts for entry in named("coco-80").entries])
+    return Teacher(detector, text)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from app.errors import UsageError
-from app.training.build import ANY_NAME, build, text_features
+from app.training.build import ANY_NAME, build, teacher, text_features
 from app.training.curve import draw_curve
 from app.training.data import PhotoSet, read_set
 from app.training.dataset import Batches, TrainingSet, load
@@ -51,9 +51,13 @@ def run(settings: Settings, *, added: Sequence[PhotoSet] = (), crops_of: Trainin
     accelerator = accelerator_for(settings.machine)
     main, world = accelerator.is_main_process, accelerator.num_processes
     model = build(settings.run)
-    model.to(accelerator.device, memory_format=torch.channels_last)
+    model.to(accelerator.device)
+    model.to(memory_format=torch.channels_last)
     seed = settings.run.seed * world + accelerator.process_index
     stream = make_stream(settings, model, seed=seed, world=world, added=added, crops_of=crops_of)
+    taught = teacher(settings.run, model)
+    if taught is not None:
+        taught.to(accelerator.device)
     output = settings.run.output
     output.mkdir(parents=True, exist_ok=True)
     log = output / "log.jsonl"
@@ -74,7 +78,7 @@ def run(settings: Settings, *, added: Sequence[PhotoSet] = (), crops_of: Trainin
                 bar.set_postfix(shown | ({"skipped": str(progress.skipped)} if progress.skipped else {}))
 
         train(
-            JointObjective(model, settings.joint, settings.objective),
+            JointObjective(model, settings.joint, settings.objective, taught),
             stream,
             accelerator=accelerator,
             machine=settings.machine,

@@ -101,6 +101,9 @@ class RunSettings:
         backbone: NanoDet-g ``.npz`` that initialises the backbone of ``nano``.
         text: safetensors of a text encoder to start from (default for ``nano``: the embedded model's).
         features: ``.npz`` with ``names`` and ``emb`` to use instead of a text encoder.
+        teacher: NanoDet-g ``.npz`` whose finds the query selection learns from; its weight is ``dense`` in [joint].
+        logit_scale: start value of the scale of class logits, a natural logarithm. It learns slowly, and a scale that
+            is too small keeps scores of rare classes apart by little (docs/training.md). Default: that of the weights.
         init: weights to start from: ``nano``, an official checkpoint, a folder or a ``.safetensors`` file.
         batch: crops per step over all processes; seed; threads: CPU threads of a process (0 = all).
         workers: processes that make batches ahead.
@@ -112,6 +115,8 @@ class RunSettings:
     backbone: Path | None = None
     text: Path | None = None
     features: Path | None = None
+    teacher: Path | None = None
+    logit_scale: float | None = None
     init: Path | None = None
     batch: int = 16
     seed: int = 0
@@ -218,6 +223,8 @@ def _check(path: Path, settings: Settings) -> None:
         raise SettingsError(f"{path}: [photos] scale has to be two numbers above 0, the smaller first; flip 0 to 1")
     if settings.machine.sharding == "fsdp" and settings.schedule.average:
         raise SettingsError(f'{path}: sharding = "fsdp" keeps no moving average; set average = 0 in [schedule]')
+    if settings.joint.dense and settings.run.teacher is None:
+        raise SettingsError(f"{path}: [joint] dense needs a detector; name its weights with teacher in [run]")
     drawn = (settings.segmentation and settings.photos.segmentation) or (
         settings.detection and settings.photos.detection
     )

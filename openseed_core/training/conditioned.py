@@ -11,7 +11,7 @@ from torch import Tensor
 
 from openseed_core.conditioning import condition_queries, noised
 from openseed_core.decoder import predict_all
-from openseed_core.model import OpenSeeD
+from openseed_core.model import ImageFeatures, OpenSeeD
 from openseed_core.preprocess import NetworkInput
 from openseed_core.training.losses import box_losses, mask_losses, sample_points, sigmoid_focal, window_points
 from openseed_core.training.samples import Sample
@@ -79,17 +79,29 @@ def collate(samples: Sequence[Sample], *, mean: Sequence[float], std: Sequence[f
     return ConditionedBatch(pixels, boxes, labels, used, masks)
 
 
+def encoded(model: OpenSeeD, pixels: Tensor) -> ImageFeatures:
+    """Features, with gradient, of square inputs [B, 3, S, S] without padding of their own."""
+    size = (pixels.shape[2], pixels.shape[3])
+    return model.encode_input(NetworkInput(pixels, (size,) * len(pixels)))
+
+
 def conditioned_loss(
-    model: OpenSeeD, batch: ConditionedBatch, text: Tensor, objective: Objective, generator: torch.Generator
+    model: OpenSeeD,
+    batch: ConditionedBatch,
+    text: Tensor,
+    objective: Objective,
+    generator: torch.Generator,
+    *,
+    image: ImageFeatures | None = None,
 ) -> dict[str, Tensor]:
     """Weighted losses of every layer, summed per kind; ``total`` is their sum.
 
     Args:
         text: [K + 1, e]; the last row is the text "object", the stand-in for dropped names.
+        image: features of the batch's pixels, where they are there already.
     """
     device = batch.pixels.device
-    size = (batch.pixels.shape[2], batch.pixels.shape[3])
-    image = model.encode_input(NetworkInput(batch.pixels, (size,) * len(batch.pixels)))
+    image = encoded(model, batch.pixels) if image is None else image
     shape = batch.labels.shape
     draws = torch.rand((*shape, 6), generator=generator).to(device)
     scale = objective.noise * torch.where(draws[..., 4:5] < objective.accurate, 0.1, draws[..., 4:5])

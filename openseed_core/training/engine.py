@@ -123,7 +123,8 @@ def train(
                 if bad > schedule.bad_steps:
                     raise TrainingDiverged(
                         f"the gradient is not finite in {bad} steps in a row up to step {step} "
-                        f"(loss {losses['total']}); lower lr in the TOML and resume from {folder}"
+                        f"(loss {losses['total']}); lower lr in the TOML, delete settings.toml in the run's folder and "
+                        f"run again: it goes on from {folder}"
                     )
             step += 1
             run.blend(step)

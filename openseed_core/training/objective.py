@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from openseed_core.conditioning import Context
-from openseed_core.model import OpenSeeD
-from openseed_core.preprocess import NetworkInput
-from openseed_core.training.conditioned import ConditionedBatch, Objective, conditioned_loss
+from openseed_core.model import ImageFeatures, OpenSeeD
+from openseed_core.training.conditioned import ConditionedBatch, Objective, conditioned_loss, encoded
 from openseed_core.training.criterion import Criterion
+from openseed_core.training.dense import Teacher
 from openseed_core.training.joint import assisted, predict_sets
 from openseed_core.training.matching import Split, Weights
 from openseed_core.training.points import random_points
@@ -89,6 +89,8 @@ class JointSettings:
         online_from: step from which masks of the conditioned decoder help to match detection data; -1 = never.
         assistance_context: what those conditions see of each other.
         segmentation, detection, crops: weights of the three parts.
+        dense: weight of what a detector teaches query selection on all pictures, those of photos whose part has the
+            weight 0 too; 0 = nothing.
     """
 
     weights: Weights = field(default_factory=Weights)
@@ -100,16 +102,24 @@ class JointSettings:
     segmentation: float = 1.0
     detection: float = 1.0
     crops: float = 1.0
+    dense: float = 0.0
 
 
 class JointObjective(nn.Module):
-    """Model and losses: ``forward`` gives the weighted losses of a step, ``total`` among them."""
+    """Model and losses: ``forward`` gives the weighted losses of a step, ``total`` among them.
 
-    def __init__(self, model: OpenSeeD, settings: JointSettings, conditioned: Objective) -> None:
+    Args:
+        teacher: a detector for ``settings.dense``.
+    """
+
+    def __init__(
+        self, model: OpenSeeD, settings: JointSettings, conditioned: Objective, teacher: Teacher | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.settings = settings
         self.conditioned = conditioned
+        self.teacher = teacher
 
     def forward(self, batch: StepBatch) -> dict[str, Tensor]:
         """Losses by part and kind (``segmentation/mask_bce``, ...), weighted, and ``total``."""
@@ -117,21 +127,33 @@ class JointObjective(nn.Module):
         found: dict[str, Tensor] = {}
         if batch.crops is not None:
             assert batch.crop_text is not None
-            losses = conditioned_loss(self.model, batch.crops, batch.crop_text, self.conditioned, generator)
+            image = encoded(self.model, batch.crops.pixels)
+            losses = conditioned_loss(
+                self.model, batch.crops, batch.crop_text, self.conditioned, generator, image=image
+            )
             del losses["total"]
+            found |= self._dense("crops", image, batch.crops.pixels)
             found |= {f"crops/{name}": self.settings.crops * value for name, value in losses.items()}
         for part, photos in (("segmentation", batch.segmentation), ("detection", batch.detection)):
             if photos is not None:
                 weight: float = getattr(self.settings, part)
-                summed = self._photos(photos, batch.step, generator)
-                found |= {f"{part}/{name}": weight * value for name, value in summed.items()}
+                image = encoded(self.model, photos.pixels)
+                found |= self._dense(part, image, photos.pixels)
+                if weight:
+                    summed = self._photos(photos, image, batch.step, generator)
+                    found |= {f"{part}/{name}": weight * value for name, value in summed.items()}
         found["total"] = torch.stack(list(found.values())).sum()
         return found
 
-    def _photos(self, photos: PhotoBatch, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+    def _dense(self, part: str, image: ImageFeatures, pixels: Tensor) -> dict[str, Tensor]:
+        if self.teacher is None or not self.settings.dense:
+            return {}
+        return {f"{part}/dense": self.settings.dense * self.teacher.loss(self.model, image.memory, pixels)}
+
+    def _photos(
+        self, photos: PhotoBatch, image: ImageFeatures, step: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         model, settings = self.model, self.settings
-        size = (photos.pixels.shape[2], photos.pixels.shape[3])
-        image = model.encode_input(NetworkInput(photos.pixels, (size,) * len(photos.pixels)))
         text = photos.words.features
         if text is None:
             text = model.text_encoder.encode_texts(photos.words.prompts)

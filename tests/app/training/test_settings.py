@@ -86,3 +86,10 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file"):
         read(tmp_path / "none.toml")
+
+
+def test_dense_needs_a_detector(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text('[run]\noutput = "out"\n[joint]\ndense = 1.0\n[[detection]]\npath = "d"\n')
+    with pytest.raises(SettingsError, match=r"dense needs a detector; name its weights with teacher in \[run\]"):
+        read(path)
