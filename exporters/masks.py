@@ -44,12 +44,9 @@ def decode(rle: RLE) -> NDArray[np.bool_]:
 
 def _filled(rle: RLE, height: int, x0: int, x1: int) -> NDArray[np.bool_]:
     """The columns x0 to x1 of the mask, bool [height, x1 - x0]. Costs what these columns cost, not the photo."""
-    flat = np.zeros(height * (x1 - x0), bool)
-    at = -x0 * height
-    for number, run in enumerate(compressed_counts(rle["counts"])):
-        if number % 2 and at + run > 0:
-            flat[max(at, 0) : at + run] = True
-        at += run
+    runs = np.array(compressed_counts(rle["counts"]), np.int64)
+    ends = np.clip(runs.cumsum() - x0 * height, 0, height * (x1 - x0))
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, np.diff(ends, prepend=0))
     return flat.reshape(x1 - x0, height).T
 
 
@@ -78,7 +75,8 @@ def paste(window: NDArray[np.bool_], x0: int, y0: int, height: int, width: int) 
     inside = np.asarray(window, bool)[top : max(height - y0, top), left : max(width - x0, left)]
     y0, x0 = y0 + top, x0 + left
     # A zero row above and below each column makes every run start and end inside its column.
-    columns = np.pad(inside.T, ((0, 0), (1, 1)))
+    columns = np.zeros((inside.shape[1], inside.shape[0] + 2), bool)
+    columns[:, 1:-1] = inside.T
     flat = columns.ravel()
     # so changes in the flattened columns are a start and an end in turn
     column, row = np.divmod(np.flatnonzero(flat[1:] != flat[:-1]), columns.shape[1])
@@ -214,22 +212,23 @@ def compressed_counts(counts: str | bytes) -> list[int]:
         MaskError: characters outside the code, a text that ends within a number, or a number beyond 32 bits.
     """
     data = counts.encode("utf-8", "replace") if isinstance(counts, str) else counts
-    runs: list[int] = []
-    value = shift = 0
-    for byte in data:
-        bits = byte - 48
-        if not 0 <= bits < 64 or shift > 30:
-            raise MaskError("RLE counts hold characters that are no compressed RLE; export the mask again")
-        value |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            if bits & 16:
-                value -= 1 << shift
-            runs.append(value + runs[-2] if len(runs) > 2 else value)
-            value = shift = 0
-    if shift:
+    if not data:
+        return []
+    bits = np.frombuffer(data, np.uint8).astype(np.int64) - 48
+    last = bits & 32 == 0  # of each number
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends + 1])  # of the numbers, and of what is cut off
+    shift = 5 * (np.arange(len(bits)) - np.repeat(starts, np.diff(starts, append=len(bits))))
+    if bits.min() < 0 or bits.max() > 63 or shift.max() > 30:
+        raise MaskError("RLE counts hold characters that are no compressed RLE; export the mask again")
+    if not last[-1]:
         raise MaskError("RLE counts are cut off within a number; export the mask again")
-    return runs
+    runs: NDArray[np.int64] = np.add.reduceat((bits & 31) << shift, starts[:-1])
+    runs -= np.where(bits[ends] & 16, 32 << shift[ends], 0)
+    for chain in (runs[1::2], runs[2::2]):
+        chain[:] = chain.cumsum()
+    found: list[int] = runs.tolist()
+    return found
 
 
 def is_empty(segmentation: Any) -> bool:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from labelers.protocol import Labeler
+from labelers.uncollected import uncollected
+
+if TYPE_CHECKING:
+    from labelers.protocol import Labeler
 
 LabelerName = Literal["conditioned", "grabcut", "rectangle"]
 LABELERS: tuple[LabelerName, ...] = get_args(LabelerName)
 """The names that ``build_labeler`` knows; the first is the default of every command."""
+
+RuntimeName = Literal["torch", "openvino", "openvino-int8"]
+RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
+"""Who computes the model, see docs/runtimes.md; the first is the default."""
 
 
 class UnknownDevice(ValueError):
@@ -20,6 +27,7 @@ class UnknownLabeler(ValueError):
     """There is no labeler of this name; the message lists those there are."""
 
 
+@uncollected()
 def build_labeler(
     name: str = LABELERS[0],
     *,
@@ -30,6 +38,8 @@ def build_labeler(
     zoom: bool = True,
     batch_size: int | None = None,
     mirror: bool | None = None,
+    runtime: str = RUNTIMES[0],
+    calibration: Path | None = None,
 ) -> Labeler:
     """Build a labeler. All options but ``name`` concern the model and are ignored by the others.
 
@@ -42,8 +52,10 @@ def build_labeler(
         zoom: decode small boxes from an enlarged crop.
         batch_size: boxes decoded in one pass, None for the labeler's own choice.
         mirror: average masks with those of the mirror image, None for the model's own choice.
+        runtime: one of ``RUNTIMES``.
+        calibration: folder of photos that openvino-int8 takes its ranges from.
 
-    Raises ``UnknownLabeler``, ``UnknownDevice``, and whatever loading the model raises.
+    Raises ``UnknownLabeler``, ``UnknownDevice``, ``RuntimeUnavailable``, and whatever loading the model raises.
     """
     if name == "rectangle":
         from labelers.rectangle import RectangleLabeler
@@ -55,7 +67,7 @@ def build_labeler(
         return GrabCutLabeler()
     if name == "conditioned":
         _check_device(device)
-        from labelers.conditioned import CHUNK, ConditionedLabeler
+        from labelers.conditioned import ConditionedLabeler
 
         return ConditionedLabeler.from_model(
             model_name=model,
@@ -63,14 +75,21 @@ def build_labeler(
             device=device,
             context=context,
             zoom=zoom,
-            chunk=batch_size or CHUNK,
+            chunk=batch_size,
             mirror=mirror,
+            runtime=runtime,
+            calibration=calibration,
         )
     raise UnknownLabeler(f"there is no labeler {name!r}; choose one of {', '.join(LABELERS)}")
 
 
 def identity(
-    name: str = LABELERS[0], *, model: str = "nano", weights: Path | None = None, mirror: bool | None = None
+    name: str = LABELERS[0],
+    *,
+    model: str = "nano",
+    weights: Path | None = None,
+    mirror: bool | None = None,
+    runtime: str = RUNTIMES[0],
 ) -> str:
     """What a labeler would be, before it is built and without loading torch: ``nano-0123456789ab``.
 
@@ -86,7 +105,8 @@ def identity(
     except ValueError:
         path = None
     digits = fingerprint(path) if path is not None else "unknown"
-    return f"{weights.stem if weights is not None else model}-{digits}{'-mirror' if mirror else ''}"
+    computed = "" if runtime == RUNTIMES[0] else f"-{runtime}"
+    return f"{weights.stem if weights is not None else model}-{digits}{computed}{'-mirror' if mirror else ''}"
 
 
 def _check_device(device: str) -> None:

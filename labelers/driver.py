@@ -1,18 +1,20 @@
-"""Photos through a labeler: prefetch, order, and errors that stay with their photo.
+"""Photos through a labeler: decoding ahead, several photos at once, order, and errors that stay with their photo.
 
 The driver knows nothing of files, formats or the command line: it takes jobs and hands back outcomes.
-While the labeler works on one photo, the next ones are decoded in threads, never more than asked for,
-so memory stays flat however long the list is.
+While the labeler works in threads of its own, the next photos are decoded in others, and the caller's thread does
+what the caller does with outcomes (journal, database). Never more photos than asked for are in memory, however long
+the list is.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 
 from labelers.protocol import Labeler
 from labelers.records import Boxes, Instances, Photo, Status
@@ -69,12 +71,20 @@ def run(
     vocabulary: Vocabulary,
     *,
     prefetch: int = 2,
+    at_once: int | None = None,
     on_outcome: Callable[[Outcome], None],
 ) -> Summary:
     """Label every job; ``on_outcome`` is called in the caller's thread, in the order of the jobs.
 
-    ``jobs`` is read lazily in the caller's thread, at most ``prefetch`` + 1 ahead of the outcomes. At most
-    ``prefetch`` decoded photos wait while one is being labelled; 0 decodes in the caller's thread.
+    Args:
+        labeler: who works.
+        jobs: read lazily in the caller's thread, at most ``prefetch`` + 3 ``at_once`` - 2 ahead of the outcomes.
+        vocabulary: the classes.
+        prefetch: how many decoded photos may wait while others are labelled; 0 does everything in the caller's thread,
+            one photo after the other.
+        at_once: photos labelled at the same time; None for as many as keep the labeler busy
+            (``LabelerSpec.photos_at_once``). The outcomes don't depend on it.
+        on_outcome: hears each outcome. The labeler goes on meanwhile.
 
     A photo that can't be read gives an outcome with ``error``; a labeler that raises gives rows ``FAILED``;
     the rest goes on. Errors of ``jobs`` and ``on_outcome`` themselves are raised, and so is
@@ -82,35 +92,57 @@ def run(
     """
     if prefetch < 0:
         raise ValueError(f"prefetch is {prefetch}; give 0 or more photos")
+    if at_once is None:
+        at_once = labeler.spec.photos_at_once
+    if at_once < 1:
+        raise ValueError(f"at_once is {at_once}; give 1 or more photos")
+    label = partial(_label, labeler, vocabulary)
+    overlapped = _overlapped if prefetch else _one_by_one
     summary = Summary()
-    with closing(_prefetched(jobs, prefetch)) as ready:
-        for job, read in ready:
-            outcome = _label(labeler, job, read, vocabulary)
-            del read  # it holds the decoded photo
+    with closing(overlapped(label, jobs, prefetch, at_once)) as outcomes:
+        for outcome in outcomes:
             summary = summary.plus(outcome)
             on_outcome(outcome)
     return summary
 
 
-def _prefetched(jobs: Iterable[Job], prefetch: int) -> Generator[tuple[Job, Callable[[], Photo]], None, None]:
-    """Each job with a function that gives its photo or raises; the next photos are decoded meanwhile."""
-    if prefetch == 0:
-        yield from ((job, partial(_read, job)) for job in jobs)
-        return
+_Reading = list[Callable[[], Photo]]
+"""What gives the photo or raises; taken out by who calls it, so that nothing else holds the decoded photo."""
+
+
+_Label = Callable[[Job, _Reading], Outcome]
+
+
+def _one_by_one(label: _Label, jobs: Iterable[Job], prefetch: int, at_once: int) -> Generator[Outcome, None, None]:
+    """The outcome of each job, all in the caller's thread."""
+    for job in jobs:
+        yield label(job, [partial(_read, job)])
+
+
+def _overlapped(label: _Label, jobs: Iterable[Job], prefetch: int, at_once: int) -> Generator[Outcome, None, None]:
+    """The outcome of each job, in order; later photos are decoded and labelled meanwhile."""
     source = iter(jobs)
-    waiting: deque[tuple[Job, Future[Photo]]] = deque()
-    executor = ThreadPoolExecutor(prefetch, thread_name_prefix="decode")
+    waiting: deque[Future[Outcome]] = deque()  # the oldest first; those that are done wait for their turn
+    decoders = ThreadPoolExecutor(prefetch, thread_name_prefix="decode")
+    labelers = ThreadPoolExecutor(at_once, thread_name_prefix="label")
     try:
         while True:
-            job, future = waiting.popleft() if waiting else (next(source, None), None)
-            while len(waiting) < prefetch and (following := next(source, None)) is not None:
-                waiting.append((following, executor.submit(_read, following)))
-            if job is None:
+            working = [future for future in waiting if not future.done()]
+            # A photo with many boxes may take as long as several others: their outcomes wait, but not without limit.
+            room = min(prefetch + at_once - len(working), prefetch + 3 * at_once - 2 - len(waiting))
+            for job in islice(source, max(room, 0)):
+                reading: _Reading = [decoders.submit(_read, job).result]
+                waiting.append(labelers.submit(label, job, reading))
+            if not waiting:
                 return
-            yield job, future.result if future is not None else partial(_read, job)
-            del future  # it holds the decoded photo
+            if waiting[0].done():
+                yield waiting.popleft().result()
+            else:
+                wait([future for future in waiting if not future.done()], return_when=FIRST_COMPLETED)
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        labelers.shutdown(wait=False, cancel_futures=True)
+        decoders.shutdown(wait=True, cancel_futures=True)
+        labelers.shutdown(wait=True)
 
 
 def _read(job: Job) -> Photo:
@@ -122,9 +154,9 @@ def _read(job: Job) -> Photo:
     return replace(photo, load=lambda: pixels)
 
 
-def _label(labeler: Labeler, job: Job, read: Callable[[], Photo], vocabulary: Vocabulary) -> Outcome:
+def _label(labeler: Labeler, vocabulary: Vocabulary, job: Job, reading: _Reading) -> Outcome:
     try:
-        photo = read()
+        photo = reading.pop()()
     except MemoryError:
         return Outcome(job.key, None, "not enough memory to decode this photo; shrink it")
     except (ValueError, OSError) as error:  # PhotoError is a ValueError and says it all

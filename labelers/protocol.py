@@ -33,7 +33,8 @@ class LabelerSpec:
     """What a labeler is and can do.
 
     ``name`` and ``version`` go into provenance and into the journal's fingerprint: change the version
-    whenever the same photo and box could give another mask.
+    whenever the same photo and box could give another mask. ``photos_at_once``: how many photos keep it busy, each
+    asked about in a thread of its own; no mask depends on it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class LabelerSpec:
     needs_boxes: bool = True
     makes_boxes: bool = False
     uses_names: bool = False
+    photos_at_once: int = 1
 
 
 class Opened(Protocol):

@@ -12,28 +12,36 @@ if TYPE_CHECKING:
 
     from app.convert.settings import Settings
     from labelers.protocol import Labeler
+    from labelers.remote import RemoteFolder
+
+_MOST_PARTS = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "%(prog)s [options] dataset.json | project.db"
     parser.add_argument(
         "source",
-        type=Path,
+        type=place,
         nargs="?",
         metavar="dataset.json",
-        help="COCO file with boxes and class names; or a project, which is converted in place",
+        help="COCO file with boxes and class names, here or by URL (s3://, gs://, https://); or a project, which is "
+        "converted in place",
     )
 
     files = parser.add_argument_group("files")
-    files.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos (default: beside the JSON)")
-    files.add_argument("-o", "--output", type=Path, metavar="FILE", help="where to write (default: dataset.masks.json)")
+    files.add_argument(
+        "--images", type=place, metavar="DIR", help="folder of the photos, or its URL (default: beside the JSON)"
+    )
+    files.add_argument(
+        "-o", "--output", type=place, metavar="FILE", help="where to write, or a URL (default: dataset.masks.json)"
+    )
     files.add_argument("--database", metavar="URL", help="a project in postgresql://user@host/name, or in a file")
     files.add_argument("--project", metavar="NAME", help="which project of the database (default: the only one)")
     files.add_argument("--in-place", action="store_true", help="replace the input file, once everything is done")
     files.add_argument("--overwrite", action="store_true", help="replace an existing output and start from nothing")
     files.add_argument(
         "--images-json",
-        type=Path,
+        type=place,
         metavar="FILE",
         help="the input is a list of detections ([{image_id, category_id, bbox, score}]); FILE has the images",
     )
@@ -51,6 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only these classes, comma separated; repeatable",
     )
     what.add_argument("--limit", type=count, metavar="N", help="only the first N photos that have something to convert")
+    what.add_argument(
+        "--part",
+        type=_part,
+        metavar="K/N",
+        help="only the K-th of N parts, for one of several machines; keeps its results in a journal beside the output",
+    )
+    what.add_argument(
+        "--merge",
+        type=count,
+        metavar="N",
+        help="write the output from the journals of all N parts; nothing is labelled",
+    )
     what.add_argument("--dry-run", action="store_true", help="check the boxes and photos, write nothing")
     what.add_argument(
         "--exif",
@@ -124,6 +144,8 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """The options that choose who makes the masks; shared with ``evaluate`` and ``example``."""
+    from labelers.build import RUNTIMES
+
     group = parser.add_argument_group("labeler")
     if several:
         group.add_argument(
@@ -144,6 +166,13 @@ def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
     )
     group.add_argument("--weights", type=Path, metavar="FILE", help="weights of your own for the model")
     group.add_argument("--device", default="auto", metavar="DEV", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    group.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=RUNTIMES[0],
+        help="who computes the model on the CPU: torch (default); openvino: faster, the same masks but for rounding; "
+        "openvino-int8: faster still, slightly other masks (docs/runtimes.md)",
+    )
     group.add_argument(
         "--mirror",
         action="store_true",
@@ -168,7 +197,7 @@ def labeler_builder(args: argparse.Namespace) -> Callable[[], Labeler]:
     """What ``add_labeler_arguments`` declared, built when it is called: servers do that in the background."""
 
     def build() -> Labeler:
-        from labelers.build import build_labeler
+        from app.convert.conversion import build as build_labeler
 
         return build_labeler(
             args.labeler,
@@ -176,7 +205,8 @@ def labeler_builder(args: argparse.Namespace) -> Callable[[], Labeler]:
             weights=args.weights,
             device=args.device,
             batch_size=args.batch_size,
-            mirror=args.mirror or None,
+            mirror=args.mirror,
+            runtime=args.runtime,
         )
 
     return build
@@ -191,6 +221,7 @@ def labeler_options(args: argparse.Namespace) -> dict[str, Any]:
         "device": args.device,
         "batch_size": args.batch_size,
         "mirror": args.mirror,
+        "runtime": args.runtime,
         "prompts": tuple(args.prompt),
     }
 
@@ -205,11 +236,41 @@ def run(args: argparse.Namespace) -> int:
     if convert_project.wants_project(args):
         if args.engine != "local":
             raise UsageError("--engine ray converts COCO files; leave it out to convert a project")
+        _check_project(args)
         return convert_project.run(args)
-    settings = settings_from(args)
-    summary = check(settings, quiet=args.quiet) if args.dry_run else convert(settings, quiet=args.quiet)
+    from app.convert.transfer import staged
+
+    _check_places(args)
+    here = {name: getattr(args, name) for name in ("source", "output", "images_json", "images")}
+    with staged(**here, overwrite=args.overwrite) as files:
+        for name in here:
+            setattr(args, name, getattr(files, name))
+        settings = settings_from(args)
+        summary = check(settings, quiet=args.quiet) if args.dry_run else convert(settings, quiet=args.quiet)
+        summary = files.delivered(summary, part=args.part is not None)
     print_summary(summary, as_json=args.json, quiet=args.quiet, verbose=args.verbose, out=sys.stdout, err=sys.stderr)
     return summary.exit_code
+
+
+def _check_places(args: argparse.Namespace) -> None:
+    """Raises UsageError: no input, or ``--in-place`` with a URL."""
+    from app.errors import UsageError
+
+    if args.source is None:
+        raise UsageError("what is to be converted? Give a COCO file, or a project (project.db, --database URL)")
+    if args.in_place and not isinstance(args.source, Path):
+        raise UsageError(f"--in-place replaces files of this machine; give -o/--output for {args.source}")
+
+
+def _check_project(args: argparse.Namespace) -> None:
+    """What only COCO files can have. Raises UsageError."""
+    from app.errors import UsageError
+
+    for name in ("source", "output", "images", "images_json"):
+        if not isinstance(getattr(args, name), Path | None):
+            raise UsageError(f"{getattr(args, name)}: a project takes files of this machine; download them first")
+    if args.part is not None or args.merge is not None:
+        raise UsageError("--part and --merge convert COCO files; leave them out to convert a project")
 
 
 def settings_from(args: argparse.Namespace) -> Settings:
@@ -219,8 +280,6 @@ def settings_from(args: argparse.Namespace) -> Settings:
     from app.errors import UsageError
 
     _check_pairs(args)
-    if args.source is None:
-        raise UsageError("what is to be converted? Give a COCO file, or a project (project.db, --database URL)")
     if args.in_place and args.output:
         raise UsageError("--in-place and --output exclude each other; choose one")
     if args.in_place and args.images_json:
@@ -240,6 +299,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
         redo=args.redo,
         categories=tuple(args.categories),
         limit=args.limit,
+        part=args.part,
+        merge=args.merge,
         exif=args.exif,
         form=args.form,
         simplify=args.simplify,
@@ -259,6 +320,10 @@ def _check_pairs(args: argparse.Namespace) -> None:
     if args.margin is not None and not args.clip_to_box:
         raise UsageError("--margin only makes sense with --clip-to-box; add it, or leave --margin out")
     check_engine(args)
+    if args.part is not None and args.report is not None:
+        raise UsageError("--report shows the whole; give it with --merge, and not with --part")
+    if args.merge is not None and args.dry_run:
+        raise UsageError("--merge labels nothing that could be checked before; leave --dry-run out")
     if args.quiet and args.verbose:
         raise UsageError("--quiet and --verbose exclude each other; choose one")
 
@@ -276,6 +341,24 @@ def check_engine(args: argparse.Namespace) -> None:
 def engine_options(args: argparse.Namespace) -> dict[str, Any]:
     """What ``add_engine_arguments`` declared, as arguments of ``Settings.of``."""
     return {name: getattr(args, name) for name in ("engine", "ray_address", "workers", "gpus_per_worker")}
+
+
+def place(text: str) -> Path | RemoteFolder:
+    """A path, or what is there by URL, for argparse."""
+    from labelers.remote import RemoteError
+    from labelers.remote import place as found
+
+    try:
+        return found(text)
+    except RemoteError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, slash, total = text.partition("/")
+    if not (slash and number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total) <= _MOST_PARTS):
+        raise argparse.ArgumentTypeError(f"{text!r}: write 3/10 for the third of ten parts")
+    return int(number), int(total)
 
 
 def share(text: str) -> float:

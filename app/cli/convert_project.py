@@ -20,7 +20,11 @@ _PROJECT_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 def wants_project(args: argparse.Namespace) -> bool:
     """Whether the command line names a project: as its input, as its output, or by a database."""
     named = (args.source, args.output)
-    return args.database is not None or args.project is not None or any(_is_project(path) for path in named if path)
+    return (
+        args.database is not None
+        or args.project is not None
+        or any(_is_project(path) for path in named if isinstance(path, Path))
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -146,7 +150,7 @@ def _export_target(args: argparse.Namespace) -> Path | None:
 
 def _project(database: Database, args: argparse.Namespace) -> Project:
     """Open the project, or import the COCO file into a new one; a run that was interrupted finds its own again."""
-    from app.convert.write import sha256
+    from app.convert.digest import sha256
     from app.store.projects import open_project, projects
     from app.ui.start import Wanted, import_data, name_of
 

@@ -243,5 +243,11 @@ def _build(name: str, args: argparse.Namespace) -> Labeler:
     from app.convert.conversion import build
 
     return build(
-        name, model=args.model, weights=args.weights, device=args.device, batch_size=args.batch_size, mirror=args.mirror
+        name,
+        model=args.model,
+        weights=args.weights,
+        device=args.device,
+        batch_size=args.batch_size,
+        mirror=args.mirror,
+        runtime=args.runtime,
     )

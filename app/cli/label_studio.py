@@ -108,7 +108,9 @@ def labeler_factory(args: argparse.Namespace) -> tuple[str, Callable[[], Labeler
     """What the labeler will be, and a function that builds it when it is called, in the background."""
     from labelers.build import identity
 
-    named = identity(args.labeler, model=args.model, weights=args.weights, mirror=args.mirror or None)
+    named = identity(
+        args.labeler, model=args.model, weights=args.weights, mirror=args.mirror or None, runtime=args.runtime
+    )
     return named, labeler_builder(args)
 
 

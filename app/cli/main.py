@@ -180,6 +180,7 @@ USER_ERRORS = (
     ("labelers.journal", "JournalError"),
     ("labelers.photos", "PhotoError"),
     ("labelers.vocabulary", "VocabularyError"),
+    ("openseed_core.runtimes.errors", "RuntimeUnavailable"),
     ("openseed_core.training.engine", "TrainingDiverged"),
     ("openseed_core.weights.errors", "WeightsError"),
 )

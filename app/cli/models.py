@@ -132,7 +132,7 @@ def _convert(args: argparse.Namespace) -> int:
         raise UsageError("--half: official checkpoints are float32; leave it out, or write safetensors")
     model = load_model(args.weights)
     save_model(model, output, half=args.half)
-    print(f"{output}: {version_of(model)}, {_millions(model.num_parameters())} parameters")
+    print(f"{output}: {version_of(model)}, {_millions(sum(part.numel() for part in model.parameters()))} parameters")
     return 0
 
 
@@ -145,7 +145,7 @@ def _verify(weights: str) -> int:
     model = load_model(path)
     print(f"{path}: complete")
     print(f"  model        {version_of(model)}")
-    print(f"  parameters   {_millions(model.num_parameters())}")
+    print(f"  parameters   {_millions(sum(part.numel() for part in model.parameters()))}")
     print(f"  SHA-256      {digest}")
     for entry in entries:
         if entry.sha256 is None:

@@ -13,6 +13,7 @@ from app.cli.convert_boxes import (
     count,
     engine_options,
     labeler_options,
+    place,
     share,
 )
 
@@ -63,7 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     files = parser.add_argument_group("files")
-    files.add_argument("--images", type=Path, metavar="DIR", help="folder of the photos (default: beside the JSON)")
+    files.add_argument(
+        "--images", type=place, metavar="DIR", help="folder of the photos, or its URL (default: beside the JSON)"
+    )
     files.add_argument("--overwrite", action="store_true", help="replace existing results and start from nothing")
     files.add_argument(
         "--report",

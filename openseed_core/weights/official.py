@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.models.swin_transformer import get_relative_position_index
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from openseed_core.config import OpenSeeDConfig
 from openseed_core.model import OpenSeeD
@@ -89,8 +89,20 @@ def shapes(config: OpenSeeDConfig) -> dict[str, tuple[int, ...]]:
 
 def skeleton(config: OpenSeeDConfig) -> OpenSeeD:
     """A model without memory for its tensors (device ``meta``)."""
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         return OpenSeeD(config)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Tensors are not filled with random numbers: on ``meta`` there is nothing to fill, but torch imports its compiler
+    to find out, which takes a second."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        name = getattr(function, "__name__", "")
+        if name.endswith(("normal_", "uniform_")):
+            return args[0] if args else options["tensor"]
+        return function(*args, **options)
 
 
 def unwrapped(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -275,6 +287,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 
 def _indices(config: OpenSeeDConfig) -> Iterator[tuple[str, Tensor]]:
+    from timm.models.swin_transformer import get_relative_position_index  # slow to import, and nano needs no Swin
+
     window = config.swin_window
     for i, depth in enumerate(config.swin_depths):
         for j in range(depth):
