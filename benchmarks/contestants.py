@@ -17,10 +17,12 @@ class Spec:
 
     Attributes:
         name: in the tables.
-        kind: ``openseed`` (our model), ``labeler`` (a labeler without a model), ``sam``, ``sam2`` (transformers).
+        kind: ``openseed`` (our model), ``labeler`` (a labeler without a model), ``sam``, ``sam2`` (transformers),
+            ``tinyvit`` (timm, the encoder alone).
         preset: of ``openseed``: the configuration; of ``labeler``: its name.
         weights: ``openseed``: a weights file instead of the packaged ones.
         random_weights: a model that was never trained; as fast as a trained one, its masks mean nothing.
+        runtime: ``openseed``: who computes, as ``--runtime`` has it.
         sizes: overrides of the configuration, for tests.
     """
 
@@ -29,6 +31,7 @@ class Spec:
     preset: str = ""
     weights: str | None = None
     random_weights: bool = True
+    runtime: str = "torch"
     sizes: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -77,9 +80,16 @@ def standard(*, random_weights: bool = False, weights: str | None = None) -> tup
     """The contestants of the published table."""
     return (
         Spec("nano", "openseed", preset="nano", weights=weights, random_weights=random_weights),
+        *(
+            Spec(
+                f"nano-{name}", "openseed", preset="nano", weights=weights, random_weights=random_weights, runtime=name
+            )
+            for name in ("openvino", "openvino-int8")
+        ),
         Spec("swin-t", "openseed", preset="swin-t"),
         Spec("sam-vit-b", "sam"),
         Spec("sam2-tiny", "sam2"),
+        Spec("tinyvit-5m", "tinyvit"),
         Spec("rectangle", "labeler", preset="rectangle", random_weights=False),
     )
 
@@ -94,4 +104,9 @@ def build(spec: Spec) -> Contestant:
         from benchmarks.sam import SamContestant
 
         return SamContestant.of(spec)
-    raise ValueError(f"contestant {spec.name}: there is no kind {spec.kind!r}; use openseed, labeler, sam or sam2")
+    if spec.kind == "tinyvit":
+        from benchmarks.tinyvit import TinyViTContestant
+
+        return TinyViTContestant.of(spec)
+    kinds = "openseed, labeler, sam, sam2 or tinyvit"
+    raise ValueError(f"contestant {spec.name}: there is no kind {spec.kind!r}; use {kinds}")

@@ -42,7 +42,7 @@ class LabelerContestant:
 
         conditioned = _random(spec) if spec.random_weights else _trained(spec)
         model = conditioned.model
-        plain = ConditionedLabeler(model, name=spec.name, version="plain", zoom=False)
+        plain = ConditionedLabeler(model, name=spec.name, version="plain", zoom=False)  # torch's, whatever the other is
         start = time.perf_counter()
         features = conditioned.text(NAMES, VOCABULARY)
         seconds = time.perf_counter() - start
@@ -59,7 +59,8 @@ class LabelerContestant:
             "seconds_per_new_name": seconds / len(NAMES),
         }
         contestant = LabelerContestant(conditioned, plain, facts)
-        contestant._watch(model)
+        contestant._watch(conditioned.runtime)
+        contestant._watch(plain.runtime)
         return contestant
 
     def facts(self) -> dict[str, Any]:
@@ -102,8 +103,8 @@ class LabelerContestant:
             seconds.append(time.perf_counter() - start)
         return seconds
 
-    def _watch(self, model: Any) -> None:
-        """Let the model's two steps report to the stages of the photo at hand."""
+    def _watch(self, runtime: Any) -> None:
+        """Let the two steps report to the stages of the photo at hand."""
 
         def watched(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
             def timed(*args: Any, **kwargs: Any) -> Any:
@@ -112,8 +113,8 @@ class LabelerContestant:
 
             return timed
 
-        model.encode_image = watched("encode", model.encode_image)
-        model.masks_for_boxes = watched("decode", model.masks_for_boxes)
+        runtime.encode = watched("encode", runtime.encode)
+        runtime.masks = watched("decode", runtime.masks)
 
 
 class _Inline:
@@ -132,19 +133,25 @@ def _boxes(photo: SpeedPhoto) -> Boxes:
 
 
 def _trained(spec: Spec) -> Any:
+    from app.examples import PHOTOS
     from labelers.conditioned import ConditionedLabeler
 
     weights = Path(spec.weights) if spec.weights else None
-    return ConditionedLabeler.from_model(model_name=spec.preset, weights=weights, device="cpu")
+    return ConditionedLabeler.from_model(
+        model_name=spec.preset, weights=weights, device="cpu", runtime=spec.runtime, calibration=PHOTOS
+    )
 
 
 def _random(spec: Spec) -> Any:
     import torch
 
-    from labelers.conditioned import ConditionedLabeler
+    from app.examples import PHOTOS
+    from labelers.conditioned import ConditionedLabeler, compiled
     from openseed_core.config import PRESETS
     from openseed_core.model import OpenSeeD
 
     torch.manual_seed(0)
     model: Any = OpenSeeD(PRESETS[spec.preset](**spec.sizes))
-    return ConditionedLabeler(model.to(memory_format=torch.channels_last), name=spec.name, version="random")
+    model = model.eval().to(memory_format=torch.channels_last)
+    runtime = None if spec.runtime == "torch" else compiled(model, spec.runtime, calibration=PHOTOS)
+    return ConditionedLabeler(model, name=spec.name, version="random", runtime=runtime)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pycocotools import mask as coco_mask
 
 from labelers.records import Boxes, Instances
@@ -75,17 +75,20 @@ def select(found: Instances, rows: NDArray[np.intp]) -> Instances:
     )
 
 
-def box_iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Boxes xyxy [N, 4] and [M, 4] -> float64 [N, M]; 0 for boxes without area or with NaN."""
-    one, two = np.asarray(first, np.float64).reshape(-1, 4), np.asarray(second, np.float64).reshape(-1, 4)
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        low = np.maximum(one[:, None, :2], two[None, :, :2])
-        high = np.minimum(one[:, None, 2:], two[None, :, 2:])
-        shared = np.clip(high - low, 0, None).prod(axis=2)
-        sizes = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (one, two)]
-        found = shared / (sizes[0][:, None] + sizes[1][None, :] - shared)
-    result: NDArray[np.float64] = np.nan_to_num(found, nan=0.0, posinf=0.0, neginf=0.0)
-    return result
+def box_iou(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    """Boxes xyxy [N, 4] and [M, 4] (one may be [4]) -> float64 [N, M]; 0 for boxes without area or with NaN."""
+    one, two = np.asarray(first, np.float64).reshape(-1, 1, 4), np.asarray(second, np.float64).reshape(-1, 4)
+    with np.errstate(invalid="ignore", over="ignore"):
+        shared = _areas(np.minimum(one[..., 2:], two[:, 2:]) - np.maximum(one[..., :2], two[:, :2]))
+        union = _areas(one[..., 2:] - one[..., :2]) + _areas(two[:, 2:] - two[:, :2]) - shared
+        return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def _areas(sides: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Widths and heights [..., 2] -> [...]; a negative one is none."""
+    kept = np.maximum(sides, 0)
+    found: NDArray[np.float64] = kept[..., 0] * kept[..., 1]
+    return found
 
 
 def _regions(instances: Instances, vocabulary: Vocabulary | None) -> _Regions:

@@ -35,6 +35,7 @@ _CRC_START = b'{"crc":"'
 _CRC_END = b'",'
 _BODY = len(_CRC_START) + 8 + len(_CRC_END)  # where the bytes begin that the sum is over
 _LONGEST_HEADER = 1 << 24  # so that some other file is not read whole in search of a line end
+_LENGTH = "bytes of the line"  # what ``_header`` adds
 _SYNC_EVERY = 1.0  # seconds; a power cut loses at most this much, a killed process nothing
 
 
@@ -164,6 +165,14 @@ class Journal:
         self.close()
 
 
+def fingerprint_of(path: Path) -> dict[str, Any]:
+    """The settings that the results at ``path`` were made with. Raises ``JournalError`` (no journal), ``OSError``."""
+    fingerprint = _header(path).get("fingerprint")
+    if not isinstance(fingerprint, dict):
+        raise JournalError(f"{path}: nothing is in it yet; wait until its run has begun, or run it again")
+    return fingerprint
+
+
 def _open_locked(path: Path) -> IO[bytes]:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
@@ -185,15 +194,9 @@ def _open_locked(path: Path) -> IO[bytes]:
 
 def _check_header(path: Path, wanted: Any) -> int:
     """Where the first result begins, or 0 if the journal holds nothing yet."""
-    with path.open("rb") as lines:
-        first = lines.readline(_LONGEST_HEADER)
-    if not first.endswith(b"\n") and first[: len(_CRC_START)] == _CRC_START[: len(first)]:
-        return 0  # empty, or torn while the header was written: nothing is lost
-    header = _parse(first)
-    if header is None or "openseed-label journal" not in header:
-        raise JournalError(
-            f"{path}: this is no journal of openseed-label; move it away, or start over with --overwrite"
-        )
+    header = _header(path)
+    if not header:
+        return 0
     if header["openseed-label journal"] != _VERSION:
         raise JournalMismatch(f"{path}: written by another version of openseed-label; start over with --overwrite")
     differences = list(_differences(header["fingerprint"], wanted))
@@ -202,7 +205,21 @@ def _check_header(path: Path, wanted: Any) -> int:
             f"{path}: holds results made with other settings ({'; '.join(differences)}); "
             "run again with the old settings to finish them, or start over with --overwrite"
         )
-    return len(first)
+    return int(header[_LENGTH])
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The first line; empty if the journal holds nothing yet. Raises ``JournalError``: it is no journal."""
+    with path.open("rb") as lines:
+        first = lines.readline(_LONGEST_HEADER)
+    if not first.endswith(b"\n") and first[: len(_CRC_START)] == _CRC_START[: len(first)]:
+        return {}  # empty, or torn while the header was written: nothing is lost
+    header = _parse(first)
+    if header is None or "openseed-label journal" not in header:
+        raise JournalError(
+            f"{path}: this is no journal of openseed-label; move it away, or start over with --overwrite"
+        )
+    return header | {_LENGTH: len(first)}
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[str]:

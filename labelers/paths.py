@@ -10,6 +10,9 @@ import re
 import stat
 import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import overload
+
+from labelers.remote import URL, RemoteError, RemoteFile, RemoteFolder
 
 
 class PhotoError(ValueError):
@@ -39,19 +42,38 @@ class UnsafePath(PhotoError):
     """The name leads out of the image folder, or is no file name at all."""
 
 
-_URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://|^data:", re.ASCII)
+class Unreachable(PhotoError):
+    """A folder by URL gives no answer, or refuses to give the photo."""
 
 
-def find_photo(root: Path, file_name: str) -> Path:
-    """The regular file that ``file_name`` names inside the folder ``root``.
+_DATA = re.compile(r"^data:", re.ASCII)
+
+
+@overload
+def find_photo(root: Path, file_name: str) -> Path: ...
+
+
+@overload
+def find_photo(root: RemoteFolder, file_name: str) -> RemoteFile: ...
+
+
+@overload
+def find_photo(root: Path | RemoteFolder, file_name: str) -> Path | RemoteFile: ...
+
+
+def find_photo(root: Path | RemoteFolder, file_name: str) -> Path | RemoteFile:
+    """The regular file that ``file_name`` names inside the folder ``root``; by URL, with its bytes.
 
     Names written on Windows (backslashes) and in another Unicode normal form (macOS) are found too, when
     the name as it stands does not exist.
 
-    Raises ``UnsafePath`` for absolute paths, ``..``, URLs, NUL and links out of ``root``; ``MissingPhoto``.
+    Raises ``UnsafePath`` for absolute paths, ``..``, URLs, NUL and links out of ``root``; ``MissingPhoto``;
+    ``Unreachable`` for a folder by URL.
     """
     shown = f"photo {file_name!r}"
     _refuse_unsafe_text(file_name, shown)
+    if isinstance(root, RemoteFolder):
+        return _find_remote(root, file_name, shown)
     try:
         base = root.resolve(strict=True)
     except (OSError, RuntimeError) as error:
@@ -75,13 +97,34 @@ def find_photo(root: Path, file_name: str) -> Path:
     raise MissingPhoto(shown, f"there is no such file in {root}", "give the folder of the photos with --images")
 
 
+def _find_remote(root: RemoteFolder, file_name: str, shown: str) -> RemoteFile:
+    for spelling in _spellings(file_name):
+        try:
+            return (root / str(PurePosixPath(spelling))).fetched()
+        except (FileNotFoundError, IsADirectoryError):
+            continue
+        except PermissionError as error:
+            reason = f"{root} does not give it ({_said(error)})"
+            raise Unreachable(shown, reason, "check its name, and that you may read there") from error
+        except RemoteError as error:
+            raise Unreachable(shown, str(error), "run again then") from error
+        except Exception as error:  # each library has its own
+            reason = f"{root} gives no answer, asked twice ({_said(error)})"
+            raise Unreachable(shown, reason, "check the URL and the network, then run again") from error
+    raise MissingPhoto(shown, f"there is no such file in {root}", "give the folder of the photos with --images")
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def _refuse_unsafe_text(file_name: str, shown: str) -> None:
     remedy = "file names must be relative to the image folder (--images)"
     if not isinstance(file_name, str) or not file_name.strip():
         raise UnsafePath(shown, "the file name is empty or no text", remedy)
     if "\0" in file_name:
         raise UnsafePath(shown, "the file name holds a NUL character", remedy)
-    if _URL.match(file_name):
+    if URL.match(file_name) or _DATA.match(file_name):
         raise UnsafePath(shown, "it is a URL, and nothing is downloaded", "download the photo and name the file")
     windows = PureWindowsPath(file_name)
     if PurePosixPath(file_name).is_absolute() or windows.drive or windows.root:

@@ -19,6 +19,7 @@ from labelers.orientation import array_to_upright, swaps_sides
 from labelers.paths import MissingPhoto, PhotoError, UnsafePath, find_photo
 from labelers.pixels import to_rgb
 from labelers.records import Photo
+from labelers.remote import RemoteFile, RemoteFolder
 
 __all__ = [
     "MissingPhoto",
@@ -66,7 +67,7 @@ class PhotoHeader:
     raw_height: int
     raw_width: int
     orientation: int
-    _path: Path = field(repr=False, compare=False)
+    _path: Path | RemoteFile = field(repr=False, compare=False)
     _max_pixels: int = field(repr=False, compare=False, default=MAX_PIXELS)
     format: str = ""
     plain: bool = False
@@ -89,8 +90,10 @@ class PhotoHeader:
         return _decode(self._path, self.source, self._max_pixels)
 
 
-def read_header(root: Path, file_name: str, *, max_pixels: int = MAX_PIXELS) -> PhotoHeader:
+def read_header(root: Path | RemoteFolder, file_name: str, *, max_pixels: int = MAX_PIXELS) -> PhotoHeader:
     """Read size and orientation of the photo ``file_name`` in the folder ``root``; decode nothing.
+
+    Of a folder by URL, the whole file is fetched now and kept as long as the header.
 
     Raises ``MissingPhoto``, ``UnsafePath``, ``TooLarge`` or ``Unreadable``.
     """
@@ -105,12 +108,12 @@ def read_header(root: Path, file_name: str, *, max_pixels: int = MAX_PIXELS) -> 
         )
 
 
-def open_photo(root: Path, file_name: str, *, key: str, max_pixels: int = MAX_PIXELS) -> Photo:
+def open_photo(root: Path | RemoteFolder, file_name: str, *, key: str, max_pixels: int = MAX_PIXELS) -> Photo:
     """``read_header(...).photo(key)``: the header is read now, the pixels on demand. Raises ``PhotoError``."""
     return read_header(root, file_name, max_pixels=max_pixels).photo(key)
 
 
-def raw_size(root: Path, file_name: str) -> tuple[int, int, int]:
+def raw_size(root: Path | RemoteFolder, file_name: str) -> tuple[int, int, int]:
     """(height, width, EXIF orientation) of the stored pixels. Raises ``PhotoError``."""
     header = read_header(root, file_name)
     return header.raw_height, header.raw_width, header.orientation
@@ -186,7 +189,7 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _decode(path: Path, source: str, max_pixels: int) -> NDArray[np.uint8]:
+def _decode(path: Path | RemoteFile, source: str, max_pixels: int) -> NDArray[np.uint8]:
     with _Reading(source), path.open("rb") as stream:
         image: Any = _identify(stream, source, max_pixels)
         orientation = 1 if image.format == "TIFF" else _orientation(image)  # Pillow turns TIFF files itself

@@ -7,11 +7,17 @@ from numpy.typing import NDArray
 
 from labelers.windows import box_iou
 
+BLOCK = 1 << 16
+"""Pixels of one product."""
+
 
 def expected_iou(probability: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
     """IoU of the mask with a truth whose pixels are drawn independently from ``probability``; both [h, w]."""
-    # row by row: picking the pixels of a large mask out first takes ten times as long
-    inside = sum(float(row @ chosen) for row, chosen in zip(probability, mask, strict=True))
+    # products of a few rows at a time: picking the pixels of a large mask out takes ten times as long, and a whole
+    # large mask as float would be the largest array of all
+    step = max(BLOCK // max(mask.shape[1], 1), 1)
+    parts = ((probability[row : row + step], mask[row : row + step]) for row in range(0, len(mask), step))
+    inside = sum(float(np.dot(values.ravel(), chosen.ravel().astype(np.float32))) for values, chosen in parts)
     outside = float(probability.sum()) - inside
     return inside / max(float(mask.sum()) + outside, 1e-6)
 

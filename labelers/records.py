@@ -90,8 +90,9 @@ class Boxes:
     def problems(self, *, height: int, width: int) -> list[tuple[Status, str] | None]:
         """Why each box can't be labelled, or None where it can. Same order and length as the boxes."""
         found: list[tuple[Status, str] | None] = []
-        for x0, y0, x1, y1 in self.xyxy.tolist():
-            if not np.isfinite([x0, y0, x1, y1]).all():
+        finite = np.all(np.isfinite(self.xyxy), axis=1)
+        for (x0, y0, x1, y1), known in zip(self.xyxy.tolist(), finite, strict=True):
+            if not known:
                 found.append((Status.DEGENERATE, "box has NaN or infinite coordinates"))
             elif x1 <= x0 or y1 <= y0:
                 found.append((Status.DEGENERATE, f"box has no area ({x1 - x0:g} x {y1 - y0:g} pixels)"))

@@ -28,13 +28,24 @@ def fitting_level(probability: NDArray[np.float32], box: NDArray[np.floating], x
     """
     # a column belongs to the mask's box exactly if its largest probability is over the level
     columns, rows = probability.max(axis=0, initial=0), probability.max(axis=1, initial=0)
-    wanted = np.asarray(box, np.float64)
+    wanted = np.asarray(box, np.float64).tolist()
     best, chosen = -1.0, LEVELS[0]
-    for level in LEVELS:
-        xs, ys = np.flatnonzero(columns > level), np.flatnonzero(rows > level)
-        if not len(xs):
+    for level, xs, ys in zip(LEVELS, _extents(columns), _extents(rows), strict=True):
+        if xs is None or ys is None:
             continue
-        agreement = box_iou(np.array([x0 + xs[0], y0 + ys[0], x0 + xs[-1] + 1, y0 + ys[-1] + 1], np.float64), wanted)
+        agreement = box_iou((x0 + xs[0], y0 + ys[0], x0 + xs[1], y0 + ys[1]), wanted)
         if agreement > best + LEAST_GAIN:
             best, chosen = agreement, level
+        if best + LEAST_GAIN >= 1:  # no other level can be so much better
+            break
     return chosen
+
+
+def _extents(largest: NDArray[np.float32]) -> list[tuple[int, int] | None]:
+    """For each level the first and (exclusive) last place where ``largest`` [n] is over it; None where it never is."""
+    if not len(largest):
+        return [None] * len(LEVELS)
+    over = largest > np.array(LEVELS, np.float32)[:, None]
+    first, last = over.argmax(axis=1), len(largest) - over[:, ::-1].argmax(axis=1)
+    spans = zip(first.tolist(), last.tolist(), strict=True)
+    return [span if row[span[0]] else None for span, row in zip(spans, over, strict=True)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -74,6 +75,13 @@ def axis_weights(
     return AxisWeights(tensor, cell[:, 0], last, start)
 
 
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)  # a cached tensor must be usable in training too
+def _whole_axis(cells: int, padded: int, size: int, output: int, device: torch.device) -> AxisWeights:
+    """All rows: the crops of a photo and all photos of one size share a few matrices, which take long to make."""
+    return axis_weights(cells, padded=padded, size=size, output=output, start=0, stop=output, device=device)
+
+
 def iterate_windows(
     logits: Tensor, *, padded: tuple[int, int], size: tuple[int, int], output: tuple[int, int], boxes: NDArray[np.int64]
 ) -> Iterator[Tensor]:
@@ -87,19 +95,16 @@ def iterate_windows(
     if outside.any():
         k = int(outside.argmax())
         raise ValueError(f"boxes[{k}] is {corners[k].tolist()}; cut windows to the output, {width} x {height} pixels")
-    kept = corners[(high > low).all(axis=1)]
-    if not len(kept):
+    if not (high > low).all(axis=1).any():
         yield from (logits.new_zeros(max(0, y1 - y0), max(0, x1 - x0)) for x0, y0, x1, y1 in corners.tolist())
         return
-    (left, top), (right, bottom) = kept[:, :2].min(axis=0).tolist(), kept[:, 2:].max(axis=0).tolist()
-    device = logits.device
-    rows = axis_weights(
-        logits.shape[1], padded=padded[0], size=size[0], output=height, start=top, stop=bottom, device=device
-    )
-    columns = axis_weights(
-        logits.shape[2], padded=padded[1], size=size[1], output=width, start=left, stop=right, device=device
-    )
+    rows = _whole_axis(logits.shape[1], padded[0], size[0], height, logits.device)
+    columns = _whole_axis(logits.shape[2], padded[1], size[1], width, logits.device)
     for mask, (x0, y0, x1, y1) in zip(logits.float(), corners.tolist(), strict=True):
+        if x0 < x1 <= x0 + BLOCK and y0 < y1 <= y0 + BLOCK:  # most windows are a single product
+            (across, a, b), (down, c, d) = columns.band(x0, x1), rows.band(y0, y1)
+            yield down @ (mask[:, a:b] @ across.T)[c:d]
+            continue
         out = mask.new_zeros(y1 - y0, x1 - x0)
         for x in range(x0, x1, BLOCK) if y1 > y0 else ():
             across, a, b = columns.band(x, min(x + BLOCK, x1))
@@ -114,13 +119,9 @@ def whole(logits: Tensor, *, padded: tuple[int, int], size: tuple[int, int], out
     """All masks over the whole photo, float32 [N, H, W]; arguments as in ``windows``. A few times as fast as two
     passes of ``interpolate``, because it is a few matrix products for all masks together."""
     height, width = output
-    device, masks = logits.device, logits.float()
-    rows = axis_weights(
-        masks.shape[1], padded=padded[0], size=size[0], output=height, start=0, stop=height, device=device
-    )
-    columns = axis_weights(
-        masks.shape[2], padded=padded[1], size=size[1], output=width, start=0, stop=width, device=device
-    )
+    masks = logits.float()
+    rows = _whole_axis(masks.shape[1], padded[0], size[0], height, masks.device)
+    columns = _whole_axis(masks.shape[2], padded[1], size[1], width, masks.device)
     out = masks.new_empty(len(masks), height, width)
     for x in range(0, width, BLOCK):
         across, a, b = columns.band(x, min(x + BLOCK, width))
@@ -136,7 +137,7 @@ def windows(
 ) -> list[Tensor]:
     """Mask logits at photo resolution, each inside its own window.
 
-    Equal to enlarging the whole mask (spec 7.1: ``postprocess.resize_masks``) and cutting the window out, up to
+    Equal to enlarging the whole mask (spec 7.1) and cutting the window out, up to
     float32 rounding. A mask's window doesn't depend on the other masks' windows.
 
     Args:

@@ -221,6 +221,22 @@ def test_each_model_makes_one_mask_for_each_box(spec: Spec, photos: list[SpeedPh
     assert 0 < few < many
 
 
+def test_the_encoder_alone_makes_no_masks(photos: list[SpeedPhoto]) -> None:
+    contestant = build(Spec("tinyvit-5m", "tinyvit", sizes={"side": 64}))
+    stages = Stages()
+    assert contestant.label(photos[0], stages) == [None] * 5
+    assert set(stages.seconds) == {"read", "encode"}
+    assert contestant.facts()["parameters"] > 4e6
+
+
+def test_every_runtime_of_nano_has_the_bars() -> None:
+    ratios = {"nano-openvino": {"sam-vit-b": 49.0, "tinyvit-5m": 8.5}}
+    clicks = {"nano-openvino": {"encoded": {"median": 0.019}}}
+    found = bars({"ratios": {"640x480": ratios}, "box_count": {}, "click": {"640x480": clicks}})
+    assert [(bar.limit, bar.met) for bar in found] == [(50.0, False), (8.0, True), (0.02, True)]
+    assert all(bar.title.startswith("nano-openvino") for bar in found)
+
+
 def test_zoom_encodes_crops_and_the_plain_labeler_one_photo(photos: list[SpeedPhoto]) -> None:
     contestant = build(TINY[0])
     calls = {zoom: timed(contestant, photos[0], zoom=zoom)["calls"]["encode"] for zoom in (True, False)}
@@ -269,7 +285,7 @@ def test_bars_and_tables_of_a_whole_document() -> None:
             "sam-vit-b": {**facts, "weights": "random", "iou": None},
         },
         "sizes": {"640x480": {"nano": numbers, "sam-vit-b": numbers}},
-        "ratios": {"640x480": {"nano": {"sam-vit-b": 26.0, "sam2-tiny": 7.0}}},
+        "ratios": {"640x480": {"nano": {"sam-vit-b": 51.0, "sam2-tiny": 7.0}}},
         "box_count": {"nano": {"few": 1, "many": 100, "few_seconds": 0.1, "many_seconds": 0.25, "ratio": 2.5}},
         "click": {"640x480": {"nano": {"encoded": {"median": 0.012, "high": 0.02, "count": 9}}}},
     }
@@ -281,7 +297,7 @@ def test_bars_and_tables_of_a_whole_document() -> None:
     ]
     text = as_text(result)
     assert "load 3.0" in text
-    assert "26.0 x" in text
+    assert "51.0 x" in text
     assert "77.1" in text
     assert "12.0" in text
     assert "Random weights, so no IoU: sam-vit-b." in text

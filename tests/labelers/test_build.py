@@ -32,10 +32,11 @@ def test_the_model_gets_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
             return "the model"
 
     module = ModuleType("labelers.conditioned")
-    module.ConditionedLabeler, module.CHUNK = ConditionedLabeler, 16  # type: ignore[attr-defined]
+    module.ConditionedLabeler = ConditionedLabeler  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "labelers.conditioned", module)
     options = {"model": "swin-t", "weights": Path("w.pt"), "device": "cpu", "context": "joint", "zoom": False}
-    built = build_labeler(**options, batch_size=3, mirror=True)
+    compiled = {"runtime": "openvino-int8", "calibration": Path("photos")}
+    built = build_labeler(**options, **compiled, batch_size=3, mirror=True)
     assert built == "the model"
     assert asked == {
         "model_name": "swin-t",
@@ -45,9 +46,12 @@ def test_the_model_gets_every_option(monkeypatch: pytest.MonkeyPatch) -> None:
         "zoom": False,
         "chunk": 3,
         "mirror": True,
+        "runtime": "openvino-int8",
+        "calibration": Path("photos"),
     }
     build_labeler(**options)
-    assert asked["chunk"] == 16
+    assert asked["chunk"] is None
+    assert asked["runtime"] == "torch"
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
@@ -77,6 +81,7 @@ def test_what_a_labeler_would_be_is_known_without_building_it(tmp_path: Path) ->
     first.write_bytes(b"1")
     second.write_bytes(b"2")
     names = {identity(weights=first), identity(weights=second), identity(weights=first, mirror=True), identity()}
-    assert len(names) == 4
+    names.add(identity(weights=first, runtime="openvino"))
+    assert len(names) == 5
     assert identity("grabcut") == "grabcut"
     assert identity(model="swin-l-that-nobody-has") == "swin-l-that-nobody-has-unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from exporters.masks import area, box_xyxy, decode
-from labelers.conditioned import MASK_MARGIN, ConditionedLabeler
+from labelers.answers import MASK_MARGIN
+from labelers.conditioned import ConditionedLabeler
 from labelers.protocol import Hinting
 from labelers.records import Boxes, Photo, Status
 from labelers.vocabulary import Vocabulary
@@ -157,3 +159,38 @@ def test_no_hint_for_a_box_without_area_and_one_for_a_point_outside_the_view(lab
     far = opened.hint(BOXES.xyxy[2], "orange", Vocabulary(), at=(0, 359))
     assert far is not None
     assert np.isfinite(far.likeness).all()
+
+
+def test_the_whole_photo_in_several_passes_gives_each_box_its_own_mask(labeler: ConditionedLabeler) -> None:
+    """Without zoom all boxes are decoded from one view, more of them than fit into one pass."""
+    plain = ConditionedLabeler(labeler.model, name="nano", version="1", zoom=False)
+    many = BOXES[[k % 3 for k in range(plain.whole_chunk + 5)]]
+    together = plain.open(_photo()).masks(many, Vocabulary())
+    for k in range(3):
+        alone = plain.open(_photo()).masks(BOXES[[k]], Vocabulary())
+        assert {mask["counts"] for mask in together.masks[k::3] if mask} == {alone.masks[0]["counts"]}  # type: ignore[index]
+        assert set(together.scores[k::3].tolist()) == set(alone.scores.tolist())
+
+
+def test_a_view_is_encoded_once_and_again_after_a_failure(labeler: ConditionedLabeler) -> None:
+    asked: list[int] = []
+
+    class Slow:
+        """The labeler's own runtime, which fails the first time and lets others catch up."""
+
+        def encode(self, images, size):  # type: ignore[no-untyped-def]
+            asked.append(len(images))
+            if len(asked) == 1:
+                raise RuntimeError("out of memory")
+            time.sleep(0.05)
+            return labeler.runtime.encode(images, size)
+
+        masks = labeler.runtime.masks
+
+    opened = ConditionedLabeler(labeler.model, name="nano", version="1", runtime=Slow()).open(_photo())
+    with pytest.raises(RuntimeError, match="out of memory"):
+        opened.masks(BOXES[[0]], Vocabulary())
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: opened.masks(BOXES[[0]], Vocabulary()), range(4)))
+    assert len(asked) == 2
+    assert all(result.masks[0] == results[0].masks[0] for result in results)

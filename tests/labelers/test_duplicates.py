@@ -11,6 +11,7 @@ from exporters.masks import encode
 from labelers.duplicates import box_iou, select, suppress
 from labelers.records import Boxes, Instances, Status
 from labelers.vocabulary import Vocabulary
+from labelers.windows import box_iou as pair_iou
 
 SIDE = 40
 
@@ -105,3 +106,23 @@ def test_box_iou_counts_pixels(first: tuple, second: tuple) -> None:
     one, two = pixels(first), pixels(second)
     expected = (one & two).sum() / (one | two).sum()
     assert box_iou(np.array([first]), np.array([second]))[0, 0] == pytest.approx(expected)
+
+
+def test_box_iou_of_all_pairs() -> None:
+    xyxy = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 19], [0, 0, 10, 10]], np.float32)
+    found = box_iou(xyxy, xyxy)
+    assert np.array_equal(found, found.T)
+    assert np.array_equal(np.diag(found), np.ones(4))
+    assert found[0, 1] == 0.9
+    assert found[0, 2] == 100 / 190
+    odd = [(0, 0, 0, 0), (5, 5, 2, 2), (0, 0, np.inf, 10), (np.nan, 0, 10, 10)]
+    assert np.array_equal(box_iou(odd, xyxy[0]), np.zeros((4, 1)))
+    assert box_iou(xyxy[:0], xyxy).shape == (0, 4)
+
+
+@given(rectangles, rectangles)
+def test_one_pair_and_all_pairs_agree(first: tuple, second: tuple) -> None:
+    third = [0.3 * value for value in second]
+    assert box_iou([first, second], [second, third]).tolist() == [
+        [pair_iou(a, b) for b in (second, third)] for a in (first, second)
+    ]

@@ -36,3 +36,8 @@ def test_a_small_gain_is_not_worth_leaving_the_middle() -> None:
 
 def test_nothing_anywhere() -> None:
     assert fitting_level(np.zeros((4, 4), np.float32), np.array([0, 0, 4, 4]), 0, 0) == 0.5
+
+
+def test_a_window_without_pixels_gives_the_first_level() -> None:
+    for shape in ((0, 4), (4, 0)):
+        assert fitting_level(np.zeros(shape, np.float32), np.array([0, 0, 4, 4]), 0, 0) == 0.5
