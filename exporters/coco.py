@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.coco_columns import Columns
+from exporters.coco_columns import CROWD, MASKED, NO_ID, OTHER_ID, AnnotationColumns
 from exporters.coco_edit import edited
 from exporters.coco_records import PROVENANCE_KEY, Annotations, Category, CocoError, Edit, ImageRow
 from exporters.coco_tables import Links, Source, Tables, link, read_tables
 from exporters.files import replacing
+from exporters.long_columns import blocks, grouped
 
 __all__ = ["PROVENANCE_KEY", "Annotations", "Category", "CocoDocument", "CocoError", "Edit", "ImageRow"]
 
@@ -47,28 +48,37 @@ class CocoDocument:
     Attributes:
         path: the file with the annotations.
         images, categories: in file order.
+        image_rows, category_rows: int64 [annotations], rows of ``images`` and ``categories``; -1 where there is none.
         problems: what is odd in the file, one message for each kind.
     """
 
-    def __init__(self, layout: Layout, tables: Tables, columns: Columns, links: Links) -> None:
+    def __init__(self, layout: Layout, tables: Tables, columns: AnnotationColumns, links: Links) -> None:
         self.path: Path = layout.body.path
         self.images: tuple[ImageRow, ...] = links.images
         self.categories: tuple[Category, ...] = tuple(tables.categories)
+        self.image_rows, self.category_rows = links.image_rows, links.category_rows
         self.problems: list[str] = links.problems
-        self._layout, self._tables, self._columns, self._links = layout, tables, columns, links
-        self._order = np.argsort(links.image_rows, kind="stable")
+        self._layout, self._tables, self._columns = layout, tables, columns
+        self._order, self._first = grouped(links.image_rows, len(self.images), columns.folder)
         self._order.setflags(write=False)  # slices of it are given out
-        self._first = np.searchsorted(links.image_rows[self._order], np.arange(len(self.images) + 1))
 
     @classmethod
-    def open(cls, path: Path, *, on_read: Callable[[int], object] = lambda size: None) -> CocoDocument:
-        """Read a COCO file; it stays open until ``close``. ``on_read`` hears of bytes read, for progress.
+    def open(
+        cls, path: Path, *, on_read: Callable[[int], object] = lambda size: None, folder: Path | None = None
+    ) -> CocoDocument:
+        """Read a COCO file; it stays open until ``close``.
+
+        Args:
+            on_read: hears of bytes read, for progress.
+            folder: where the columns lie in files if there are many annotations (some 120 bytes for each); None for
+                the system's temporary folder.
 
         Raises:
             CocoError: no such file, malformed JSON (with line and column), or no ``images`` or ``annotations`` list.
+            OSError: the columns don't fit on the disk.
         """
         source = Source(path)
-        tables = read_tables(source, on_read=on_read)
+        tables = read_tables(source, on_read=on_read, folder=folder)
         if tables.is_list:
             raise CocoError(
                 f"{path}: line 1: a list stands where the COCO object is expected; if it is a list of detection "
@@ -76,7 +86,8 @@ class CocoDocument:
             )
         require(tables, source, "images", "annotations")
         layout = Layout(source, tables.spans["annotations"], source, tables.spans["annotations"])
-        return cls(layout, tables, tables.columns, link(tables, tables.columns))
+        columns = tables.columns.finish()
+        return cls(layout, tables, columns, link(tables, columns, key_text=lambda row: _key(source, columns, row)))
 
     @property
     def annotation_count(self) -> int:
@@ -86,19 +97,25 @@ class CocoDocument:
         """The annotations of one image, in file order."""
         rows = self._order[self._first[image_row] : self._first[image_row + 1]]
         columns = self._columns
+        flags = columns.flags[rows]
         return Annotations(
             rows=rows,
-            keys=tuple(self.annotation_key(row) for row in rows.tolist()),
-            xywh=_view(columns.boxes, np.float64).reshape(-1, 4)[rows],
-            category_rows=self._links.category_rows[rows],
-            iscrowd=_view(columns.crowd, np.int8)[rows].astype(bool),
-            has_mask=_view(columns.masked, np.int8)[rows].astype(bool),
-            scores=_view(columns.scores, np.float64)[rows],
+            key_of=self.annotation_key,
+            xywh=columns.boxes[rows],
+            category_rows=self.category_rows[rows],
+            iscrowd=flags & CROWD > 0,
+            has_mask=flags & MASKED > 0,
+            scores=columns.scores[rows],
         )
+
+    def marks(self, rows: slice) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of these rows, which are crowds and which have a mask; bool [N] each, as in ``Annotations``."""
+        flags = self._columns.flags[rows]
+        return flags & CROWD > 0, flags & MASKED > 0
 
     def annotation_key(self, row: int) -> str:
         """The id of one annotation as JSON text; ``null`` where absent."""
-        return self._columns.other_ids.get(row) or str(self._columns.ids[row])
+        return _key(self._layout.body, self._columns, row)
 
     def raw_annotation(self, row: int) -> dict[str, Any]:
         """One annotation as written, parsed now; an empty dict where the element is no object."""
@@ -175,29 +192,32 @@ class CocoDocument:
             for row in range(self.annotation_count):
                 change = edit(row)
                 new_id = None
-                if not self.has_ids and self._columns.other_ids.get(row) == "null":
+                if not self.has_ids and self._columns.flags[row] & NO_ID:
                     new_id, next_id = next_id, next_id + 1
                 if change is None and new_id is None:
                     continue
                 raw = self._raw(row)
                 if raw.startswith(b"{"):
-                    at.body.copy(done, self._columns.starts[row], out)
+                    at.body.copy(done, int(self._columns.starts[row]), out)
                     out.write(edited(raw, change, new_id=new_id))
-                    done = self._columns.ends[row]
+                    done = int(self._columns.ends[row])
             at.body.copy(done, at.body_span[1], out)
             out.write(at.after)
             at.frame.copy(at.hole[1], at.frame.size, out)
             self.check_unchanged()
 
     def _largest_id(self) -> int:
-        ids = _view(self._columns.ids, np.int64)
-        return max(int(ids.max()), 0) if len(ids) else 0
+        columns, largest = self._columns, 0
+        for block in blocks(len(columns)):
+            numbers = columns.ids[block][columns.flags[block] & OTHER_ID == 0]  # 0 where there is none
+            largest = max(largest, int(numbers.max(initial=0)))
+        return largest
 
     def _element(self, places: Sequence[int], row: int) -> str:
         return self._layout.frame.read(places[2 * row], places[2 * row + 1]).decode()
 
     def _raw(self, row: int) -> bytes:
-        return self._layout.body.read(self._columns.starts[row], self._columns.ends[row])
+        return _raw(self._layout.body, self._columns, row)
 
     def close(self) -> None:
         self._layout.frame.file.close()
@@ -222,5 +242,12 @@ def require(tables: Tables, source: Source, *lists: str) -> None:
             )
 
 
-def _view(column: Any, dtype: type[np.generic]) -> NDArray[Any]:
-    return np.frombuffer(column, dtype) if len(column) else np.zeros(0, dtype)
+def _raw(source: Source, columns: AnnotationColumns, row: int) -> bytes:
+    return source.read(int(columns.starts[row]), int(columns.ends[row]))
+
+
+def _key(source: Source, columns: AnnotationColumns, row: int) -> str:
+    kind = columns.flags[row]
+    if kind & OTHER_ID:
+        return json.dumps(json.loads(_raw(source, columns, row))["id"])
+    return "null" if kind & NO_ID else str(columns.ids[row])

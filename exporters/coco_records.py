@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Annotations:
 
     Attributes:
         rows: int64 [N], places in the document's annotation order.
-        keys: N ids as JSON text; ``null`` where absent.
+        key_of: the id of a row as JSON text.
         xywh: float64 [N, 4], as written; NaN in all four where absent or not four numbers.
         category_rows: int64 [N], rows of ``categories``; -1 where unknown.
         iscrowd: bool [N].
@@ -60,7 +61,7 @@ class Annotations:
     """
 
     rows: NDArray[np.int64]
-    keys: tuple[str, ...]
+    key_of: Callable[[int], str]
     xywh: NDArray[np.float64]
     category_rows: NDArray[np.int64]
     iscrowd: NDArray[np.bool_]
@@ -68,7 +69,12 @@ class Annotations:
     scores: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.rows)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """N ids as JSON text; ``null`` where absent."""
+        return tuple(self.key_of(row) for row in self.rows.tolist())
 
 
 @dataclass(frozen=True)

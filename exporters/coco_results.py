@@ -11,18 +11,22 @@ from exporters.coco_tables import Source, link, read_tables
 
 
 def open_results(
-    results: Path, images_json: Path, *, on_read: Callable[[int], object] = lambda size: None
+    results: Path,
+    images_json: Path,
+    *,
+    on_read: Callable[[int], object] = lambda size: None,
+    folder: Path | None = None,
 ) -> CocoDocument:
     """Read results as a document: what it writes is the images file with the detections as its annotations.
 
     Detections without id get one in file order: 1 to N where none has an id, else from the largest id on. ``on_read``
-    hears of bytes read in both files, for progress.
+    hears of bytes read in both files, for progress; ``folder`` as for ``CocoDocument.open``.
 
     Raises:
         CocoError: no such file, malformed JSON, results that are no list, or no ``images`` in the images file.
     """
     body, frame = Source(results), Source(images_json)
-    found = read_tables(body, on_read=on_read)
+    found = read_tables(body, on_read=on_read, folder=folder)
     if not found.is_list:
         raise CocoError(
             f"{results}: line 1: results are a list of detections, this is an object; if it is a COCO file with "
@@ -39,5 +43,5 @@ def open_results(
         # Not the closing brace itself but its place: what stands before it on its line is kept.
         comma = b"" if tables.empty else b", "
         layout = Layout(frame, (tables.end - 1,) * 2, body, span, before=comma + b'"annotations": ')
-    links = link(tables, found.columns, ids_needed=False)
-    return CocoDocument(layout, tables, found.columns, links)
+    columns = found.columns.finish()
+    return CocoDocument(layout, tables, columns, link(tables, columns, ids_needed=False))

@@ -13,9 +13,20 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters.coco_columns import Columns, Problems, category_row, image_row, resolve
+from exporters.coco_columns import (
+    MESSAGES,
+    NO_ID,
+    OTHER_ID,
+    AnnotationColumns,
+    Columns,
+    Problems,
+    category_row,
+    image_row,
+    resolve,
+)
 from exporters.coco_records import Category, CocoError, ImageRow
 from exporters.json_stream import Item, JsonError, Kind, place, scan
+from exporters.long_columns import blocks, long_zeros, repeated
 
 _LISTS = ("images", "annotations", "categories")
 
@@ -88,20 +99,27 @@ class Tables:
 
 
 def read_tables(
-    source: Source, *, with_annotations: bool = True, on_read: Callable[[int], object] = lambda size: None
+    source: Source,
+    *,
+    with_annotations: bool = True,
+    on_read: Callable[[int], object] = lambda size: None,
+    folder: Path | None = None,
 ) -> Tables:
     """Read a COCO file (or a results list) once, in little memory. ``on_read`` hears of bytes read, for progress.
 
+    ``folder``: where long columns may lie in files; None for the system's temporary folder.
+
     Raises:
         CocoError: malformed JSON, or ``images``, ``annotations`` or ``categories`` that are no lists.
+        OSError: the columns don't fit on the disk.
     """
-    tables = Tables()
+    tables = Tables(columns=Columns(folder))
     try:
         for item in scan(source.path, source.file, on_read=on_read):
             if item.kind is Kind.ELEMENT and item.key in (None, "annotations"):
                 if with_annotations:
                     if "annotations" in tables.spans:
-                        _forget(tables, "annotations")
+                        _forget(tables, "annotations", folder)
                     tables.columns.add(item.start, item.end, item.value)
             elif item.kind is Kind.DOCUMENT:
                 tables.end, tables.is_list = item.end, item.value is list
@@ -112,16 +130,16 @@ def read_tables(
                 if item.kind is not Kind.ELEMENT:
                     tables.members[str(item.key)] = item.start, item.end
                 if item.key in _LISTS:
-                    _take(tables, item, source)
+                    _take(tables, item, source, folder)
     except JsonError as error:
         raise CocoError(f"{error}; repair the file at this place or export it again") from error
     return tables
 
 
-def _take(tables: Tables, item: Item, source: Source) -> None:
+def _take(tables: Tables, item: Item, source: Source, folder: Path | None) -> None:
     key = str(item.key)
     if key in tables.spans:
-        _forget(tables, key)
+        _forget(tables, key, folder)
     if item.kind is Kind.MEMBER:
         line, column = place(source.file, item.start)
         raise CocoError(
@@ -139,12 +157,12 @@ def _take(tables: Tables, item: Item, source: Source) -> None:
         tables.category_places.extend((item.start, item.end))
 
 
-def _forget(tables: Tables, key: str) -> None:
+def _forget(tables: Tables, key: str, folder: Path | None) -> None:
     """A key stands twice in the file: the last one counts, as for every parser."""
     tables.problems.add("keys that stand twice in the file (the last one counts)", key)
     del tables.spans[key]
     if key == "annotations":
-        tables.columns = Columns()
+        tables.columns = Columns(folder)
     elif key == "images":
         tables.images, tables.image_ids, tables.image_places = [], [], array("q")
     else:
@@ -167,8 +185,17 @@ class Links:
     problems: list[str]
 
 
-def link(images: Tables, columns: Columns, *, ids_needed: bool = True) -> Links:
-    """Join; ``images`` are the tables with the images and categories, ``columns`` may come from another file."""
+def link(
+    images: Tables,
+    columns: AnnotationColumns,
+    *,
+    ids_needed: bool = True,
+    key_text: Callable[[int], str] = lambda row: f"annotation {row}",
+) -> Links:
+    """Join; ``images`` are the tables with the images and categories, ``columns`` may come from another file.
+
+    ``key_text`` gives the id of an annotation as JSON text, for messages.
+    """
     problems = images.problems
     problems.examples.update(columns.problems.examples)
     problems.counts.update(columns.problems.counts)
@@ -192,41 +219,66 @@ def link(images: Tables, columns: Columns, *, ids_needed: bool = True) -> Links:
             categories[category.id] = category.row
         else:
             categories[category.id] = category.row
-    image_rows = resolve(columns.image_codes, columns.image_refs, rows)
-    category_rows = resolve(columns.category_codes, columns.category_refs, categories)
-    _report_orphans(columns, image_rows, columns.image_codes, columns.image_refs, "image_id", problems)
-    _report_orphans(columns, category_rows, columns.category_codes, columns.category_refs, "category_id", problems)
+    image_rows = resolve(columns.image_codes, columns.image_refs, rows, columns.folder)
+    category_rows = resolve(columns.category_codes, columns.category_refs, categories, columns.folder)
+    _report_orphans(image_rows, columns.image_codes, columns.image_refs, "image_id", problems)
+    _report_orphans(category_rows, columns.category_codes, columns.category_refs, "category_id", problems)
     if ids_needed:
-        _report_ids(columns, problems)
+        _report_ids(columns, problems, key_text)
     return Links(tuple(unique), image_rows, category_rows, problems.lines())
 
 
 def _report_orphans(
-    columns: Columns, rows: NDArray[np.int64], codes: Any, refs: dict[Any, int], name: str, problems: Problems
+    rows: NDArray[np.int64], codes: NDArray[np.int64], refs: dict[Any, int], name: str, problems: Problems
 ) -> None:
-    lost = np.flatnonzero(rows < 0)
-    if len(lost):
-        names = [*refs, None]
-        examples = [f"annotation {row} ({name} {names[codes[row]]!r})" for row in lost[:10].tolist()]
-        kind = f"annotations whose {name} belongs to no {'image' if name == 'image_id' else 'category'}"
-        problems.add(kind, examples[0], len(lost))
-        problems.examples[kind] = examples
+    kind = f"annotations whose {name} belongs to no {'image' if name == 'image_id' else 'category'}"
+    names: list[Any] = []
+    for block in blocks(len(rows)):
+        lost = np.flatnonzero(rows[block] < 0) + block.start
+        if len(lost):
+            names = names or [*refs, None]
+            examples = [f"annotation {row} ({name} {names[codes[row]]!r})" for row in lost[:MESSAGES].tolist()]
+            problems.add(kind, examples[0], len(lost))
+            known = problems.examples[kind]
+            known.extend(examples[1 : 1 + MESSAGES - len(known)])
 
 
-def _report_ids(columns: Columns, problems: Problems) -> None:
-    ids = np.frombuffer(columns.ids, np.int64) if len(columns) else np.zeros(0, np.int64)
-    whole = np.ones(len(ids), bool)
-    whole[list(columns.other_ids)] = False
-    values, counts = np.unique(ids[whole], return_counts=True)
-    for value, count in zip(values[counts > 1][:10].tolist(), counts[counts > 1][:10].tolist(), strict=True):
-        problems.add("annotation ids used twice", str(value), count - 1)
-    rest = int((counts - 1).sum()) - sum((counts[counts > 1][:10] - 1).tolist())
-    if rest:
-        problems.counts["annotation ids used twice"] += rest
-    seen: set[str] = set()
-    for row, text in columns.other_ids.items():
-        if text == "null":
+def _report_ids(columns: AnnotationColumns, problems: Problems, key_text: Callable[[int], str]) -> None:
+    kind = "annotation ids used twice"
+    for number, count in repeated(_ids_with(columns, 0), columns.folder):
+        problems.add(kind, str(number), count - 1)
+    texts: list[int] = []
+    for number, count in repeated(_ids_with(columns, OTHER_ID), columns.folder):
+        if len(texts) < MESSAGES:
+            texts.append(_first_row(columns, number))
+        problems.counts[kind] = problems.counts.get(kind, 0) + count - 1
+    if texts:
+        known = problems.examples.setdefault(kind, [])
+        known.extend(key_text(row) for row in sorted(texts)[: MESSAGES - len(known)])
+    for block in blocks(len(columns)):
+        without = np.flatnonzero(columns.flags[block] & NO_ID) + block.start
+        for row in without[:MESSAGES].tolist():
             problems.add("annotations without id", f"annotation {row}")
-        elif text in seen:
-            problems.add("annotation ids used twice", text)
-        seen.add(text)
+        problems.more("annotations without id", max(len(without) - MESSAGES, 0))
+
+
+def _ids_with(columns: AnnotationColumns, flag: int) -> NDArray[np.int64]:
+    """The ids of one kind: whole numbers (0), or hashes of texts (``OTHER_ID``)."""
+    kinds = NO_ID | OTHER_ID
+    count = sum(int(np.count_nonzero((columns.flags[block] & kinds) == flag)) for block in blocks(len(columns)))
+    if count == len(columns):
+        return columns.ids
+    found, done = long_zeros(count, np.int64, columns.folder), 0
+    for block in blocks(len(columns)):
+        part = columns.ids[block][(columns.flags[block] & kinds) == flag]
+        found[done : done + len(part)] = part
+        done += len(part)
+    return found
+
+
+def _first_row(columns: AnnotationColumns, number: int) -> int:
+    for block in blocks(len(columns)):
+        rows = np.flatnonzero((columns.ids[block] == number) & (columns.flags[block] & OTHER_ID > 0))
+        if len(rows):
+            return int(rows[0] + block.start)
+    raise KeyError(number)

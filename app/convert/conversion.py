@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -10,22 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
+from app.convert.digest import digest_of
 from app.convert.engines import Engine, LocalEngine, Work
-from app.convert.ledger import Ledger, tally
-from app.convert.plan import Plan, State, make_plan
+from app.convert.ledger import ORPHAN, Ledger
+from app.convert.parts import INPUT, finished_part, merge, results_path
+from app.convert.plan import Plan, State, folder_text, make_plan, scratch_folder
 from app.convert.progress import bar
 from app.convert.run import ask, label, unfinished
 from app.convert.settings import Settings
 from app.convert.summary import Summary, summarise
-from app.convert.write import sha256, write
+from app.convert.write import write_all
 from app.errors import UsageError
+from exporters.long_columns import long_copy, long_zeros
 from labelers.journal import Journal, journal_path
 from labelers.photos import PhotoError
 from labelers.protocol import Labeler
 from labelers.records import Status
 
-# Journal keys of photos are numbers; these two are not.
-_INPUT, _WRITTEN = "input", "written"
+# Journal keys of photos are numbers; this one and INPUT are not.
+_WRITTEN = "written"
 
 _PROBLEM_STATES = {Status.DEGENERATE: State.DEGENERATE, Status.OUTSIDE: State.OUTSIDE}
 
@@ -43,7 +45,10 @@ def convert(
     the settings' engine works. Raises UsageError, CocoError, JournalError and OSError; what an earlier or this run has
     finished is kept whatever is raised.
     """
-    _refuse_to_lose(settings)
+    if settings.part is None:  # a part leaves the output alone
+        _refuse_to_lose(settings)
+    if settings.merge is not None:
+        return merge(settings, quiet=quiet)
     plan = make_plan(settings, quiet=quiet)  # before the journal, so that a wrong option leaves nothing behind
     with plan.document, closing(_engine(plan, labeler, build or partial(labeler_of, settings))) as engine:
         spec = engine.spec
@@ -52,10 +57,9 @@ def convert(
             "version": spec.version,
             **settings.fingerprint(),
             # relative, so that a folder may be moved with its journal
-            "images": os.path.relpath(plan.images, settings.output.parent),
+            "images": folder_text(plan.images, settings.output.parent),
         }
-        path = journal_path(settings.output)
-        with Journal.open(path, fingerprint=fingerprint, overwrite=settings.overwrite) as journal:
+        with Journal.open(results_path(settings), fingerprint=fingerprint, overwrite=settings.overwrite) as journal:
             return _convert(plan, engine, journal, quiet=quiet)
 
 
@@ -87,20 +91,13 @@ def _convert(plan: Plan, engine: Engine, journal: Journal, *, quiet: bool) -> Su
     with bar(total=len(plan.todo), done=resumed, unit="photos", what="converting", quiet=quiet) as progress:
         label(plan, waiting, engine, journal, on_photo=progress.update)
     engine.close()  # others may have the devices while the output is written
-    ledger = tally(plan, journal)
+    if settings.part is not None:
+        return finished_part(plan, journal, spec, resumed=resumed)
 
-    def finish(digest: str, filled: int) -> Summary:
-        """All that has to be safe before an input may be replaced in place."""
-        found = summarise(plan, ledger, spec=spec, resumed=resumed, filled=filled, written=True)
-        if settings.report is not None:
-            from app.reports import write_report
-
-            write_report(settings.report, plan, ledger, journal, found)
+    def note(digest: str, found: Summary) -> None:
         journal.append(_WRITTEN, {"sha256": digest, "summary": found.as_dict()})
-        return found
 
-    with bar(total=len(plan.state), unit="annotations", what="writing", quiet=quiet, delay=2.0) as progress:
-        summary = write(plan, journal, spec, finish=finish, on_annotation=progress.update)
+    summary = write_all(plan, journal, spec, resumed=resumed, quiet=quiet, on_written=note)
     journal.remove()
     return summary
 
@@ -108,8 +105,11 @@ def _convert(plan: Plan, engine: Engine, journal: Journal, *, quiet: bool) -> Su
 def check(settings: Settings, *, quiet: bool = True) -> Summary:
     """The dry run: what would be converted, and what is known to fail, from the boxes and the photos' headers."""
     plan = make_plan(settings, quiet=quiet)
-    state = plan.state.copy()
-    reasons, notes, mismatched = {}, {}, set()
+    folder = scratch_folder(settings)
+    state = long_copy(plan.state, folder)
+    reasons: dict[int, str] = {}
+    notes: dict[int, str] = {}
+    mismatched: set[int] = set()
     with bar(total=len(plan.todo), unit="photos", what="checking", quiet=quiet) as progress:
         for image_row in plan.todo.tolist():
             progress.update()
@@ -128,9 +128,8 @@ def check(settings: Settings, *, quiet: bool = True) -> Summary:
             for row, problem in zip(asked.rows.tolist(), problems, strict=True):
                 if problem is not None:
                     state[row], reasons[row] = _PROBLEM_STATES[problem[0]], problem[1]
-    for row in np.flatnonzero(state == State.NO_IMAGE).tolist():
-        reasons[row] = "its image_id is not in the file's images"
-    ledger = Ledger(state, np.zeros(len(state), np.float32), reasons, notes, frozenset(mismatched))
+    ledger = Ledger(state, long_zeros(len(state), np.float32, folder), reasons, notes, frozenset(mismatched))
+    reasons.update(dict.fromkeys(ledger.rows(State.NO_IMAGE), ORPHAN))
     return summarise(plan, ledger, spec=None, written=False)
 
 
@@ -154,11 +153,11 @@ def _finished_in_place(settings: Settings, journal: Journal) -> Summary | None:
     Raises:
         UsageError: the input is another one than the journal's.
     """
-    digest = _digest(settings)
-    if not journal.done(_INPUT):
-        journal.append(_INPUT, {"sha256": digest})
+    digest = digest_of(settings)
+    if not journal.done(INPUT):
+        journal.append(INPUT, {"sha256": digest})
         return None
-    if journal.read(_INPUT)["sha256"] == digest:
+    if journal.read(INPUT)["sha256"] == digest:
         return None
     if settings.in_place and journal.done(_WRITTEN) and journal.read(_WRITTEN)["sha256"] == digest:
         return Summary.from_dict(journal.read(_WRITTEN)["summary"])
@@ -166,11 +165,6 @@ def _finished_in_place(settings: Settings, journal: Journal) -> Summary | None:
         f"{settings.source} has changed since {journal.path} was begun, so its results may belong to other boxes; "
         "start over with --overwrite, or put the old file back"
     )
-
-
-def _digest(settings: Settings) -> str:
-    """Of all input files: the journal's annotation rows mean nothing in other ones."""
-    return "+".join(sha256(path) for path in (settings.source, settings.images_json) if path is not None)
 
 
 def labeler_of(settings: Settings) -> Labeler:
@@ -182,13 +176,31 @@ def labeler_of(settings: Settings) -> Labeler:
         device=settings.device,
         batch_size=settings.batch_size,
         mirror=settings.mirror,
+        runtime=settings.runtime,
     )
 
 
-def build(name: str, *, model: str, weights: Path | None, device: str, batch_size: int | None, mirror: bool) -> Labeler:
+def build(
+    name: str,
+    *,
+    model: str,
+    weights: Path | None,
+    device: str,
+    batch_size: int | None,
+    mirror: bool,
+    runtime: str = "torch",
+) -> Labeler:
     """The labeler that the options name. Raises UsageError and what loading a model raises."""
+    from app.examples import PHOTOS
     from labelers.build import build_labeler
 
     return build_labeler(
-        name, model=model, weights=weights, device=device, batch_size=batch_size, mirror=mirror or None
+        name,
+        model=model,
+        weights=weights,
+        device=device,
+        batch_size=batch_size,
+        mirror=mirror or None,
+        runtime=runtime,
+        calibration=PHOTOS,
     )

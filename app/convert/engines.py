@@ -22,6 +22,7 @@ from labelers.driver import Job, Outcome, run
 from labelers.photos import PhotoError
 from labelers.protocol import Labeler, LabelerSpec
 from labelers.records import Boxes, Photo
+from labelers.remote import RemoteFolder
 from labelers.vocabulary import Vocabulary
 
 OnResult = Callable[[str, PhotoResult], None]
@@ -32,12 +33,12 @@ class Work:
     """What is the same for all photos of a run.
 
     Attributes:
-        images: the folder of photos; the same path on every machine that works.
+        images: the folder of photos; the same path or URL on every machine that works.
         vocabulary: the classes and their prompts.
         settings: the options; those that decide a mask are used.
     """
 
-    images: Path
+    images: Path | RemoteFolder
     vocabulary: Vocabulary
     settings: Settings
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.convert.plan import Plan, State
+from app.convert.plan import Plan, State, scratch_folder
 from app.convert.result import PhotoResult
-from labelers.journal import Journal
+from exporters.long_columns import blocks, long_copy, long_zeros
+
+if TYPE_CHECKING:
+    from app.convert.write import Results
+
+ORPHAN = "its image_id is not in the file's images"
 
 
 @dataclass(frozen=True)
@@ -32,18 +38,31 @@ class Ledger:
     mismatched: frozenset[int]
 
     def count(self, state: State) -> int:
-        return int(np.count_nonzero(self.state == state))
+        return sum(int(np.count_nonzero(self.state[block] == state)) for block in blocks(len(self.state)))
+
+    def total(self, state: State) -> float:
+        """The sum of the scores in this state."""
+        return sum(
+            float(self.score[block][self.state[block] == state].sum(dtype=np.float64))
+            for block in blocks(len(self.state))
+        )
+
+    def rows(self, state: State) -> Iterator[int]:
+        """The annotation rows in this state, in order."""
+        for block in blocks(len(self.state)):
+            yield from (np.flatnonzero(self.state[block] == state) + block.start).tolist()
 
 
-def tally(plan: Plan, journal: Journal) -> Ledger:
-    """Read every result of the journal once. Reasons are kept only for what was not converted."""
-    state = plan.state.copy()
-    score = np.zeros(len(state), np.float32)
+def tally(plan: Plan, results: Results) -> Ledger:
+    """Read every result once. Reasons are kept only for what was not converted."""
+    folder = scratch_folder(plan.settings)
+    state = long_copy(plan.state, folder)
+    score = long_zeros(len(state), np.float32, folder)
     reasons: dict[int, str] = {}
     notes: dict[int, str] = {}
     mismatched: set[int] = set()
     for image_row in plan.todo.tolist():
-        result = PhotoResult.from_payload(journal.read(str(image_row)))
+        result = PhotoResult.from_payload(results.read(str(image_row)))
         rows = np.array(result.rows, np.int64)
         state[rows] = [int(s) for s in result.states]
         score[rows] = result.scores
@@ -54,6 +73,6 @@ def tally(plan: Plan, journal: Journal) -> Ledger:
             notes[image_row] = result.note
         if result.mismatch:
             mismatched.add(image_row)
-    for row in np.flatnonzero(state == State.NO_IMAGE).tolist():
-        reasons[row] = "its image_id is not in the file's images"
-    return Ledger(state, score, reasons, notes, frozenset(mismatched))
+    ledger = Ledger(state, score, reasons, notes, frozenset(mismatched))
+    reasons.update(dict.fromkeys(ledger.rows(State.NO_IMAGE), ORPHAN))
+    return ledger

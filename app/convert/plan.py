@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,10 @@ from numpy.typing import NDArray
 from app.convert.progress import bar
 from app.convert.settings import Settings
 from app.errors import UsageError
+from exporters.long_columns import blocks, long_zeros
+from labelers.paths import Unreachable
 from labelers.photos import MissingPhoto, PhotoError, read_header
+from labelers.remote import RemoteFolder
 from labelers.vocabulary import Entry, Vocabulary, VocabularyError, parse_line
 
 if TYPE_CHECKING:
@@ -54,22 +58,25 @@ class Plan:
     Attributes:
         settings: the options.
         document: the opened input.
-        images: folder of the photos.
+        images: folder of the photos, here or by URL.
         vocabulary: the classes and their prompts.
         todo: int64 [M], rows of the images that have something to convert, in file order.
         state: uint8 [annotations], a ``State`` for each; TODO for what will be tried.
-        image_of: int64 [annotations], the image row of each annotation, -1 where its image is not in the file.
         notes: what the user should know before anything has run.
     """
 
     settings: Settings
     document: CocoDocument
-    images: Path
+    images: Path | RemoteFolder
     vocabulary: Vocabulary
     todo: NDArray[np.int64]
     state: NDArray[np.uint8]
-    image_of: NDArray[np.int64]
     notes: tuple[str, ...]
+
+    @property
+    def image_of(self) -> NDArray[np.int64]:
+        """int64 [annotations], the image row of each annotation, -1 where its image is not in the file."""
+        return self.document.image_rows
 
     def rows(self, image_row: int) -> tuple[Annotations, NDArray[np.intp]]:
         """All annotations of an image, and which of them (positions) are to be converted."""
@@ -93,27 +100,27 @@ def make_plan(settings: Settings, *, quiet: bool = True) -> Plan:
     from exporters.coco_results import open_results
 
     size = sum(path.stat().st_size for path in (settings.source, settings.images_json) if path and path.is_file())
+    folder = scratch_folder(settings)
     with bar(total=size, unit="B", what="reading", quiet=quiet, delay=2.0, scale=True) as progress:
         if settings.images_json is not None:
-            document = open_results(settings.source, settings.images_json, on_read=progress.update)
+            document = open_results(settings.source, settings.images_json, on_read=progress.update, folder=folder)
         else:
-            document = CocoDocument.open(settings.source, on_read=progress.update)
+            document = CocoDocument.open(settings.source, on_read=progress.update, folder=folder)
     wanted = wanted_rows(settings.categories, document.categories)
-    state = np.full(document.annotation_count, State.NO_IMAGE, np.uint8)
-    image_of = np.full(document.annotation_count, -1, np.int64)
-    todo: list[int] = []
-    for image in document.images:
-        annotations = document.annotations(image.row)
-        if not len(annotations.rows):
-            continue
-        chosen = choose(annotations, wanted=wanted, redo=settings.redo)
-        if (chosen == State.TODO).any():
-            if settings.limit is not None and len(todo) >= settings.limit:
-                chosen[chosen == State.TODO] = State.LEFT_OUT
-            else:
-                todo.append(image.row)
-        state[annotations.rows] = chosen
-        image_of[annotations.rows] = image.row
+    state = long_zeros(document.annotation_count, np.uint8, folder)
+    boxes = np.zeros(len(document.images), np.int64)  # to be converted, of each image
+    for block in blocks(len(state)):
+        chosen = state[block] = choose(document, block, wanted=wanted, redo=settings.redo)
+        boxes += np.bincount(document.image_rows[block][chosen == State.TODO], minlength=len(boxes))
+    todo = np.flatnonzero(boxes)[: settings.limit]
+    if settings.part is not None:
+        number, count = settings.part
+        todo = todo[number - 1 :: count]
+    asked = np.zeros(len(boxes) + 1, bool)  # the last for the row -1
+    asked[todo] = True
+    for block in blocks(len(state)):
+        chosen = state[block]
+        chosen[(chosen == State.TODO) & ~asked[document.image_rows[block]]] = State.LEFT_OUT
     images, note = photo_folder(
         settings.images,
         (settings.images_json or settings.source).resolve().parent,
@@ -124,22 +131,28 @@ def make_plan(settings: Settings, *, quiet: bool = True) -> Plan:
         document=document,
         images=images,
         vocabulary=make_vocabulary(settings.prompts, document.categories),
-        todo=np.array(todo, np.int64),
+        todo=todo,
         state=state,
-        image_of=image_of,
         notes=(note,) if note else (),
     )
 
 
-def choose(annotations: Annotations, *, wanted: frozenset[int] | None, redo: bool) -> NDArray[np.uint8]:
-    """The ``State`` of each annotation of an image before anything has run; the crowd is never touched."""
-    state = np.full(len(annotations.rows), State.TODO, np.uint8)
+def choose(document: CocoDocument, rows: slice, *, wanted: frozenset[int] | None, redo: bool) -> NDArray[np.uint8]:
+    """The ``State`` of each of these annotations before anything has run; the crowd is never touched."""
+    crowd, masked = document.marks(rows)
+    state = np.full(len(crowd), State.TODO, np.uint8)
     if not redo:
-        state[annotations.has_mask] = State.KEPT
+        state[masked] = State.KEPT
     if wanted is not None:
-        state[~np.isin(annotations.category_rows, list(wanted))] = State.LEFT_OUT
-    state[annotations.iscrowd] = State.CROWD
+        state[~np.isin(document.category_rows[rows], list(wanted))] = State.LEFT_OUT
+    state[crowd] = State.CROWD
+    state[document.image_rows[rows] < 0] = State.NO_IMAGE
     return state
+
+
+def scratch_folder(settings: Settings) -> Path | None:
+    """Where long columns lie: beside the output; None (the system's choice) where nothing may be written there."""
+    return settings.output.parent if os.access(settings.output.parent, os.W_OK) else None
 
 
 def wanted_rows(texts: tuple[str, ...], categories: tuple[Category, ...]) -> frozenset[int] | None:
@@ -190,18 +203,38 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     ]
 
 
-def photo_folder(given: Path | None, beside: Path, file_names: Iterable[str]) -> tuple[Path, str | None]:
+def folder_text(images: Path | RemoteFolder, start: Path) -> str:
+    """The folder of the photos as a journal keeps it: relative, so that it may be moved with the journal, or a URL."""
+    return str(images) if isinstance(images, RemoteFolder) else os.path.relpath(images, start)
+
+
+@overload
+def photo_folder(given: Path | None, beside: Path, file_names: Iterable[str]) -> tuple[Path, str | None]: ...
+
+
+@overload
+def photo_folder(
+    given: Path | RemoteFolder | None, beside: Path, file_names: Iterable[str]
+) -> tuple[Path | RemoteFolder, str | None]: ...
+
+
+def photo_folder(
+    given: Path | RemoteFolder | None, beside: Path, file_names: Iterable[str]
+) -> tuple[Path | RemoteFolder, str | None]:
     """``--images``, or the JSON's own folder ``beside``, or ``images/`` in it when that is where the photos are.
 
     Returns the folder, and a note where it was not asked for.
 
     Raises:
         UsageError: none of the first photos is there, but they are in another usual place; or there are more than a
-            few, and not one is there (a wrong folder, a disk that is not mounted).
+            few, and not one is there (a wrong folder, a disk that is not mounted); or a folder by URL gives no answer.
     """
-    folder = given or beside
     names = iter(file_names)
     probe = list(islice(names, _PROBED))
+    if isinstance(given, RemoteFolder):
+        _refuse_without_answer(given, probe)
+        return given, None
+    folder = given or beside
     if not probe or _any_there(folder, probe):
         return folder, None
     inner = beside / "images"
@@ -220,6 +253,26 @@ def photo_folder(given: Path | None, beside: Path, file_names: Iterable[str]) ->
             "give their folder with --images"
         )
     return folder, None
+
+
+def _refuse_without_answer(folder: RemoteFolder, file_names: list[str]) -> None:
+    """Raises UsageError: there are more than a few photos, and the folder gives none of the first."""
+    problem: PhotoError | None = None
+    for name in file_names:
+        try:
+            read_header(folder, name)
+        except Unreachable as error:
+            if not isinstance(error.__cause__, PermissionError):
+                raise UsageError(f"--images {folder}: {error}") from error
+            problem = problem or error  # buckets whose names may not be listed answer so for what isn't there
+        except MissingPhoto as error:
+            problem = problem or error
+        except PhotoError:
+            return
+        else:
+            return
+    if len(file_names) > _FEW and problem is not None:
+        raise UsageError(f"--images {folder}: none of the first {len(file_names)} photos can be read. {problem}")
 
 
 def _any_there(folder: Path, file_names: list[str]) -> bool:

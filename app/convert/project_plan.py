@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,8 @@ def make_project_plan(project: Project, settings: Settings, *, since: float | No
         todo = dict(list(todo.items())[: settings.limit])
         left = [k for k, row in enumerate(rows) if state[k] == State.TODO and row.image_id not in todo]
         state[left] = State.LEFT_OUT
-    given = settings.images or project.images_root
+    # a project takes no URL
+    given = settings.images if isinstance(settings.images, Path) else project.images_root
     folder, note = photo_folder(given, given, (files[image_id] for image_id in todo))
     return ProjectPlan(
         project=replace(project, images_root=folder),

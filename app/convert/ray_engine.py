@@ -110,7 +110,11 @@ def connect(address: str | None, *, workers: int | None = None) -> bool:
     if address is None or address == "local":
         # more workers than cores are the user's choice, and have to fit
         cpus = max(workers or 1, os.cpu_count() or 1)
-        ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=_LOCAL_STORE, **quiet)
+        try:
+            ray.init("local", num_cpus=cpus, include_dashboard=False, object_store_memory=_LOCAL_STORE, **quiet)
+        except Exception as error:  # a plain one, where its processes take too long to start
+            said = " ".join(str(error).split())
+            raise EngineError(f"Ray does not start on this machine ({said}); is it too busy? Run again") from error
         return True
     _check_reachable(address)
     try:

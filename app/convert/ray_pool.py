@@ -7,6 +7,7 @@ Nothing here knows of photos.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -56,9 +57,15 @@ class Body(Protocol):
 
 
 class Worker:
-    """The actor. The body is made in ``ready`` and not before, so that its errors keep their type."""
+    """The actor. The body is made in ``ready`` and not before, so that its errors keep their type.
 
-    def __init__(self, build: Callable[[], Body]) -> None:
+    ``threads``: at most so many are used for arithmetic, so that workers of one machine don't stand in each other's
+    way; fewer where OMP_NUM_THREADS says so.
+    """
+
+    def __init__(self, build: Callable[[], Body], threads: int) -> None:
+        given = os.environ.get("OMP_NUM_THREADS", "")
+        os.environ["OMP_NUM_THREADS"] = str(min(threads, int(given)) if given.isdecimal() and int(given) else threads)
         self._build = build
         self._body: Body | None = None
         self._turn = threading.Lock()
@@ -179,7 +186,7 @@ class Pool(Generic[T, R]):
             "max_concurrency": IN_HAND,
             "scheduling_strategy": "SPREAD",
         }
-        actor = ray.remote(**options)(Worker).remote(self._build)
+        actor = ray.remote(**options)(Worker).remote(self._build, max(1, int(self._needs.cpus)))
         return _Slot(actor, actor.ready.remote(), failures=failures)
 
     def _give(self, slot: _Slot[T], given: _Given[T], *, alone: bool = False) -> None:
@@ -255,7 +262,7 @@ class Pool(Generic[T, R]):
             raise EngineError(
                 f"a Ray worker has openseed-label {its_version}, this machine {version()}; install the same everywhere"
             )
-        if self._spec is not None and self._spec != spec:
+        if self._spec is not None and (self._spec.name, self._spec.version) != (spec.name, spec.version):
             raise EngineError(
                 f"Ray workers have different labelers ({self._spec.name} {self._spec.version} and {spec.name} "
                 f"{spec.version}); give all machines the same weights"

@@ -18,6 +18,7 @@ from labelers.frames import ExifMode, Frame, decide
 from labelers.journal import Journal
 from labelers.photos import PhotoError, PhotoHeader, read_header
 from labelers.records import Boxes, Instances, Photo
+from labelers.remote import RemoteFolder
 
 if TYPE_CHECKING:
     from app.convert.engines import Engine
@@ -79,7 +80,7 @@ def task_of(plan: Plan, image_row: int) -> PhotoTask:
     )
 
 
-def look(task: PhotoTask, images: Path, exif: ExifMode) -> Asked:
+def look(task: PhotoTask, images: Path | RemoteFolder, exif: ExifMode) -> Asked:
     """Read the photo's header and bring its boxes into the upright frame. Raises PhotoError."""
     header = read_header(images, task.file_name)
     frame = decide(header, task.width, task.height, exif)

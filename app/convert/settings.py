@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.errors import UsageError
+from labelers.remote import RemoteFolder
 
 # What a mask depends on, besides the photo and the labeler's own version. Format and provenance are not
 # among them: they are applied when the output is written, so a run may go on with others.
@@ -18,14 +19,15 @@ _MASK_FIELDS = ("redo", "categories", "prompts", "exif", "overlap", "clip", "mar
 class Settings:
     """One run of convert-boxes. Made by ``of``, which resolves the paths.
 
-    ``images`` is None where the photos are looked for beside the JSON. ``margin`` is a fraction of the box size,
+    ``images`` is None where the photos are looked for beside the JSON. ``part`` is (k, n): of n parts only the k-th,
+    from 1; ``merge`` is n: put the parts together. ``margin`` is a fraction of the box size,
     ``simplify`` pixels. Masks with a score below ``min_quality`` are not written; ``assisted`` notes in the provenance
     that a model wrote the mask for training. The other fields are the command's options of the same name.
     """
 
     source: Path
     output: Path
-    images: Path | None = None
+    images: Path | RemoteFolder | None = None
     images_json: Path | None = None
     report: Path | None = None
     in_place: bool = False
@@ -36,10 +38,13 @@ class Settings:
     device: str = "auto"
     batch_size: int | None = None
     mirror: bool = False
+    runtime: str = "torch"
     prompts: tuple[str, ...] = ()
     redo: bool = False
     categories: tuple[str, ...] = ()
     limit: int | None = None
+    part: tuple[int, int] | None = None
+    merge: int | None = None
     exif: Literal["auto", "raw", "upright"] = "auto"
     form: Literal["auto", "polygon", "rle"] = "auto"
     simplify: float = 0.0
@@ -82,10 +87,16 @@ class Settings:
             )
         for name in ("images", "weights"):
             path = options.get(name)
-            if path is not None and not path.exists():
+            if isinstance(path, Path) and not path.exists():
                 raise UsageError(f"--{name} {path}: no such file or folder; check the path")
-        if options.get("images") is not None and not options["images"].is_dir():
-            raise UsageError(f"--images {options['images']} is not a folder; give the folder that holds the photos")
+        images = options.get("images")
+        if isinstance(images, Path) and not images.is_dir():
+            raise UsageError(f"--images {images} is not a folder; give the folder that holds the photos")
+        part = options.get("part")
+        if part is not None and options.get("merge") is not None:
+            raise UsageError("--part makes a part, --merge puts the parts together; give one of them")
+        if part is not None and not 1 <= part[0] <= part[1]:
+            raise UsageError(f"--part {part[0]}/{part[1]}: of {part[1]} parts the first is 1/{part[1]}")
         return Settings(source=source, output=target, in_place=in_place, **options)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -93,4 +104,5 @@ class Settings:
         values = dataclasses.asdict(self)
         found = {name: list(v) if isinstance(v := values[name], tuple) else v for name in _MASK_FIELDS}
         # only where it is used, so that a run which an older version began can go on
-        return found | ({"min_quality": self.min_quality} if self.min_quality else {})
+        found |= {"min_quality": self.min_quality} if self.min_quality else {}
+        return found | ({"part": "{}/{}".format(*self.part)} if self.part is not None else {})

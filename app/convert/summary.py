@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
-import numpy as np
-
 from app.convert.ledger import Ledger
 from app.convert.plan import Plan, State
 from labelers.protocol import LabelerSpec
@@ -91,8 +89,8 @@ def summarise(
 ) -> Summary:
     """Count and list. ``filled``: masks whose holes the polygons could not keep."""
     settings, document = plan.settings, plan.document
-    scores = ledger.score[ledger.state == State.CONVERTED]
-    unreadable = {int(plan.image_of[row]) for row in np.flatnonzero(ledger.state == State.NO_PHOTO)}
+    converted = ledger.count(State.CONVERTED)
+    unreadable = {int(plan.image_of[row]) for row in ledger.rows(State.NO_PHOTO)}
     notes = [f"photo {document.images[row].file_name!r}: {text}" for row, text in ledger.notes.items()]
     holes = f"{filled:,} masks with holes became outer polygons; use --format rle to keep the holes"
     wrong = [text for row, text in zip(ledger.notes, notes, strict=True) if row in ledger.mismatched]
@@ -108,7 +106,7 @@ def summarise(
             "unreadable": len(unreadable),
             "resumed": resumed,
         },
-        mean_score=round(float(scores.mean()), 4) if len(scores) else None,
+        mean_score=round(ledger.total(State.CONVERTED) / converted, 4) if converted else None,
         problems=_problems(plan, ledger),
         mismatches=tuple(wrong),
         notes=(

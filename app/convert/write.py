@@ -2,27 +2,63 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from app.convert.digest import sha256
+from app.convert.ledger import tally
 from app.convert.plan import Plan, State
+from app.convert.progress import bar
 from app.convert.result import PhotoResult
-from app.convert.summary import Summary
+from app.convert.summary import Summary, summarise
 from exporters import masks
 from exporters.coco import Edit
-from labelers.journal import Journal
 from labelers.protocol import LabelerSpec
 from labelers.records import RLE
 
 _CACHED_PHOTOS = 256  # real files don't keep a photo's annotations together, and reading a photo again costs little
 
 
+class Results(Protocol):
+    """What the photos gave, by their keys: a journal, or several."""
+
+    def read(self, key: str) -> dict[str, Any]: ...
+
+
+def write_all(
+    plan: Plan,
+    results: Results,
+    spec: LabelerSpec,
+    *,
+    resumed: int = 0,
+    quiet: bool = True,
+    on_written: Callable[[str, Summary], object] = lambda digest, summary: None,
+) -> Summary:
+    """Count, write the report and the output. ``on_written`` hears the digest before the output takes its place.
+
+    ``resumed``: photos that an earlier run had done. Raises OSError (disk full), and then the old file is untouched.
+    """
+    settings = plan.settings
+    ledger = tally(plan, results)
+
+    def finish(digest: str, filled: int) -> Summary:
+        """All that has to be safe before an input may be replaced in place."""
+        found = summarise(plan, ledger, spec=spec, resumed=resumed, filled=filled, written=True)
+        if settings.report is not None:
+            from app.reports import write_report
+
+            write_report(settings.report, plan, ledger, results, found)
+        on_written(digest, found)
+        return found
+
+    with bar(total=len(plan.state), unit="annotations", what="writing", quiet=quiet, delay=2.0) as progress:
+        return write(plan, results, spec, finish=finish, on_annotation=progress.update)
+
+
 def write(
     plan: Plan,
-    journal: Journal,
+    results: Results,
     spec: LabelerSpec,
     *,
     finish: Callable[[str, int], Summary],
@@ -35,7 +71,7 @@ def write(
     then the old file is untouched.
     """
     settings = plan.settings
-    photo = _photo_reader(journal)
+    photo = _photo_reader(results)
     untouched = None if settings.provenance else Edit(provenance={})  # what an earlier run left is taken out too
     filled = 0
     summaries: list[Summary] = []
@@ -87,20 +123,14 @@ def make_edit(plan: Plan, row: int, mask: RLE, *, score: float, spec: LabelerSpe
     )
 
 
-def sha256(path: Path) -> str:
-    """Of a file's bytes, as hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _photo_reader(journal: Journal) -> Callable[[str], PhotoResult]:
+def _photo_reader(results: Results) -> Callable[[str], PhotoResult]:
     recent: OrderedDict[str, PhotoResult] = OrderedDict()
 
     def read(key: str) -> PhotoResult:
         if key in recent:
             recent.move_to_end(key)
             return recent[key]
-        result = recent[key] = PhotoResult.from_payload(journal.read(key))
+        result = recent[key] = PhotoResult.from_payload(results.read(key))
         if len(recent) > _CACHED_PHOTOS:
             recent.popitem(last=False)
         return result

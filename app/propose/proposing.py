@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from app.convert.digest import sha256
+from app.convert.plan import folder_text
 from app.convert.progress import bar
-from app.convert.write import sha256
 from app.errors import UsageError
 from app.propose.asking import Answerer, LocalAnswerer, unfinished
 from app.propose.classes import of_categories, read_vocabulary
@@ -92,6 +92,7 @@ def build(settings: Settings) -> Labeler:
         device=settings.device,
         batch_size=settings.batch_size,
         mirror=settings.mirror,
+        runtime=settings.runtime,
     )
 
 
@@ -148,7 +149,7 @@ def open_journal(settings: Settings, source: Source, spec: LabelerSpec, vocabula
         "classes": [[e.name, list(e.prompts), e.stuff, e.threshold] for e in vocabulary.entries],
         "input": None if source.document is None else sha256(Path(source.document.path)),
         # relative, so that both may be moved together
-        "images": os.path.relpath(source.root, settings.output),
+        "images": folder_text(source.root, settings.output),
     }
     return Journal.open(
         journal_path(settings.output / JOURNALLED), fingerprint=fingerprint, overwrite=settings.overwrite

@@ -16,6 +16,7 @@ from app.propose.sources import Asked, Item, Known, Source, known, look
 from labelers.journal import Journal
 from labelers.protocol import Labeler, LabelerSpec
 from labelers.records import Photo
+from labelers.remote import RemoteFolder
 from labelers.vocabulary import Vocabulary
 
 Task = tuple[Item, Known]
@@ -27,7 +28,7 @@ class Proposer:
     """A worker; see ``app.convert.ray_pool.Body``."""
 
     labeler: Labeler
-    root: Path
+    root: Path | RemoteFolder
     vocabulary: Vocabulary
     settings: Settings
 
@@ -88,7 +89,9 @@ def _lost(task: Task, reason: str) -> Payload:
     return PhotoProposals(error=reason).payload()
 
 
-def _proposer(build: Callable[[], Labeler], root: Path, vocabulary: Vocabulary, settings: Settings) -> Proposer:
+def _proposer(
+    build: Callable[[], Labeler], root: Path | RemoteFolder, vocabulary: Vocabulary, settings: Settings
+) -> Proposer:
     return Proposer(build(), root, vocabulary, settings)
 
 

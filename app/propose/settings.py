@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.errors import UsageError
+from labelers.remote import RemoteFolder
 
 TASKS = ("instances", "boxes", "panoptic", "semantic")
 
@@ -39,7 +40,7 @@ class Settings:
 
     source: Path
     output: Path
-    images: Path | None = None
+    images: Path | RemoteFolder | None = None
     vocabulary: str | None = None
     tasks: tuple[str, ...] = ("instances",)
     threshold: float | None = None
@@ -58,6 +59,7 @@ class Settings:
     device: str = "auto"
     batch_size: int | None = None
     mirror: bool = False
+    runtime: str = "torch"
     prompts: tuple[str, ...] = ()
     engine: Literal["local", "ray"] = "local"
     ray_address: str | None = None
@@ -106,7 +108,7 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"--for-boxes needs boxes, and {settings.source} is a folder of photos; give a COCO file")
     if settings.report is not None and "instances" not in settings.tasks:
         raise UsageError("--report shows instances; add instances to --tasks, or leave --report out")
-    if settings.images is not None and not settings.images.is_dir():
+    if isinstance(settings.images, Path) and not settings.images.is_dir():
         raise UsageError(f"--images {settings.images} is not a folder; give the folder that holds the photos")
     if settings.images is not None and settings.source.is_dir():
         raise UsageError("--images is for COCO files; the photos are in the folder that you gave first")

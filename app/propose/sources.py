@@ -18,6 +18,7 @@ from exporters.coco import CocoDocument
 from labelers.frames import Frame, decide
 from labelers.photos import PhotoHeader, read_header
 from labelers.records import RLE, Boxes, Instances, Status
+from labelers.remote import RemoteFolder
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Item:
 class Source:
     """All photos of a run. ``left_out``: photos beyond ``--limit``."""
 
-    root: Path
+    root: Path | RemoteFolder
     items: tuple[Item, ...]
     document: CocoDocument | None
     notes: tuple[str, ...] = ()
@@ -155,7 +156,7 @@ def known(source: Source, item: Item, *, with_masks: bool = True) -> Known:
     )
 
 
-def look(root: Path, item: Item, what: Known, *, exif: Any) -> Asked:
+def look(root: Path | RemoteFolder, item: Item, what: Known, *, exif: Any) -> Asked:
     """Read the photo's header and bring its annotations into the upright frame. Raises PhotoError."""
     header = read_header(root, item.file_name)
     frame = decide(header, item.width, item.height, "upright" if item.row is None else exif)

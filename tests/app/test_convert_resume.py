@@ -25,46 +25,29 @@ PHOTOS, BOXES = 8, 3
 
 # Runs a conversion in which the process kills itself, without any chance to clean up, at the given moment.
 VICTIM = """
-import os, signal, sys
+import sys
 from pathlib import Path
 import app.convert.conversion as conversion, app.convert.write as write
 import exporters.coco as coco, labelers.journal as journal
 from app.convert import Settings, convert
 from fakes import FakeLabeler
+from killing import die_at, die_half_way
 
 source, moment, count, in_place = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "in-place"
-calls = 0
-
-def die_at(function):
-    def wrapped(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **kwargs)
-    return wrapped
 
 class Labeler(FakeLabeler):
     pass
 
 if moment == "label":
-    Labeler.open = die_at(FakeLabeler.open)
+    Labeler.open = die_at(count, FakeLabeler.open)
 elif moment == "torn line":
-    whole = journal._write_whole
-    def half(stream, data):
-        global calls
-        calls += 1
-        if calls == count:
-            stream.write(data[: len(data) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        whole(stream, data)
-    journal._write_whole = half
+    journal._write_whole = die_half_way(count, journal._write_whole)
 elif moment == "write":
-    coco.edited = die_at(coco.edited)
+    coco.edited = die_at(count, coco.edited)
 elif moment == "before rename":
-    write.sha256 = die_at(write.sha256)
+    write.sha256 = die_at(count, write.sha256)
 elif moment == "after rename":
-    journal.Journal.remove = die_at(journal.Journal.remove)
+    journal.Journal.remove = die_at(count, journal.Journal.remove)
 else:
     raise SystemExit(f"unknown moment {moment}")
 convert(Settings.of(source=source, output=None, in_place=in_place, tighten=True), labeler=Labeler())
@@ -106,7 +89,11 @@ def test_killed_and_run_again(tmp_path: Path, moment: str, count: int, finished:
         assert read(cut) == read(many(tmp_path / "fresh", photos=PHOTOS, boxes=BOXES))
     again = FakeLabeler()
     run(cut, again, in_place=in_place)
-    assert again.opened == [str(row) for row in range(finished, PHOTOS)]
+    # the labeler goes on while results are written, two photos ahead at the most: their results may be lost
+    ahead = 2 if moment == "label" else 0
+    first = int(again.opened[0]) if again.opened else PHOTOS
+    assert finished - ahead <= first <= finished
+    assert again.opened == [str(row) for row in range(first, PHOTOS)]
     expected = whole if in_place else whole.with_name("data.masks.json")
     assert output.read_bytes() == expected.read_bytes()
     assert not journal_path(output).exists()

@@ -19,7 +19,7 @@ from app.evaluation.ellipse import EllipseLabeler
 from app.evaluation.measures import Measures, average_precision, measure
 from app.evaluation.plot import plot
 from app.evaluation.table import as_json, as_text
-from app.evaluation.truth import box_iou, image_rows, neighbours, photos
+from app.evaluation.truth import image_rows, neighbours, photos
 from exporters.coco import CocoDocument
 from exporters.masks import encode
 from labelers.protocol import LabelerSpec
@@ -156,11 +156,6 @@ def test_neighbours_need_half_overlap_and_another_name() -> None:
     assert neighbours(Boxes(xyxy[:0], ())) == ()
     far = np.array([[0, 0, 10, 10], [0, 0, 10, 21]], np.float32)
     assert neighbours(Boxes(far, ("cat", "dog"))) == (None, None)
-    iou = box_iou(xyxy, xyxy)
-    assert np.allclose(iou, iou.T)
-    assert np.allclose(np.diag(iou), 1)
-    assert iou[0, 1] == pytest.approx(0.9)
-    assert iou[0, 2] == pytest.approx(100 / 190)
 
 
 def answers_with(ious: list[float], scores: list[float], categories: list[int]) -> Answers:

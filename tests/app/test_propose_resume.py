@@ -21,45 +21,28 @@ TASKS = ("instances", "boxes", "panoptic", "semantic")
 
 # A run in which the process kills itself, without any chance to clean up, at the given moment.
 VICTIM = """
-import os, signal, sys
+import sys
 from pathlib import Path
 import app.propose.names as names, app.propose.write as write, labelers.journal as journal
 import exporters.coco_panoptic as panoptic
 from fakes import FakeFinder
+from killing import die_at, die_half_way
 from test_propose_resume import run
 
 source, moment, count, named = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4] == "names"
-calls = 0
-
-def die_at(function):
-    def wrapped(*args, **kwargs):
-        global calls
-        calls += 1
-        if calls == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return function(*args, **kwargs)
-    return wrapped
 
 if moment == "look":
-    FakeFinder.open = die_at(FakeFinder.open)
+    FakeFinder.open = die_at(count, FakeFinder.open)
 elif moment == "torn line":
-    whole = journal._write_whole
-    def half(stream, data):
-        global calls
-        calls += 1
-        if calls == count:
-            stream.write(data[: len(data) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        whole(stream, data)
-    journal._write_whole = half
+    journal._write_whole = die_half_way(count, journal._write_whole)
 elif moment == "png":
-    panoptic.PanopticWriter.add = die_at(panoptic.PanopticWriter.add)
+    panoptic.PanopticWriter.add = die_at(count, panoptic.PanopticWriter.add)
 elif moment == "label map":
-    write.png_name = die_at(write.png_name)
+    write.png_name = die_at(count, write.png_name)
 elif moment == "table":
-    names._write_document = die_at(names._write_document)
+    names._write_document = die_at(count, names._write_document)
 elif moment == "after":
-    journal.Journal.remove = die_at(journal.Journal.remove)
+    journal.Journal.remove = die_at(count, journal.Journal.remove)
 else:
     raise SystemExit(f"unknown moment {moment}")
 run(source, FakeFinder(), named=named)

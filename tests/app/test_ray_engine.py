@@ -295,6 +295,15 @@ def test_cores_are_shared_evenly() -> None:
     assert plan_workers(None, 0.5) == (1, ray_pool.Needs(cpus=1, gpus=0.5))
 
 
+@pytest.mark.parametrize(("given", "threads"), [(None, "3"), ("1", "1"), ("8", "3"), ("x", "3")])
+def test_a_worker_uses_the_threads_that_it_claims(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, threads: str
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", given or "")
+    ray_pool.Worker(lambda: PhotoWorker(None, FakeLabeler()), 3)  # type: ignore[arg-type]
+    assert os.environ["OMP_NUM_THREADS"] == threads
+
+
 def test_a_worker_gives_what_the_local_engine_gives(tmp_path: Path) -> None:
     plan = make_plan(Settings.of(source=many(tmp_path, photos=3, boxes=2), output=None, clip=True))
     (tmp_path / "photo2.png").unlink()
