@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from openseed_core.config import OpenSeeDConfig
-from openseed_core.deformable_attention import DeformableAttention
+from openseed_core.cpu_path import cpu_path
+from openseed_core.deformable_attention import FEW, DeformableAttention, PaddedMaps
 from openseed_core.heads import MLP, Heads, Prediction
 from openseed_core.position import box_encoding, inverse_sigmoid
 
@@ -35,6 +37,11 @@ class Memory:
         tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
         return Memory(tokens, tuple((m.shape[2], m.shape[3]) for m in maps), mask_features)
 
+    @cached_property
+    def padded(self) -> PaddedMaps:
+        """The tokens as ``DeformableAttention.gather_few`` wants them, made once for all layers and questions."""
+        return PaddedMaps.of(self.tokens, self.shapes)
+
 
 class DecoderLayer(nn.Module):
     """Self-attention (norm2), deformable cross-attention (norm1), feed-forward (norm3), all post-norm."""
@@ -58,8 +65,14 @@ class DecoderLayer(nn.Module):
         self, x: Tensor, position: Tensor, reference: Tensor, memory: Memory, blocked: Tensor | None, *, solo: bool
     ) -> Tensor:
         x = self.norm2(x + (self._attend_self(x) if solo else self._attend(x, position, blocked)))
-        x = self.norm1(x + self.cross_attn(x + position, reference, memory.tokens, memory.shapes))
+        x = self.norm1(x + self._look(x + position, reference, memory))
         out: Tensor = self.norm3(x + self.linear2(torch.relu(self.linear1(x))))
+        return out
+
+    def _look(self, query: Tensor, reference: Tensor, memory: Memory) -> Tensor:
+        if cpu_path(query) and query.shape[1] * FEW <= memory.tokens.shape[1]:
+            return self.cross_attn.gather_few(query, reference, memory.padded)
+        out: Tensor = self.cross_attn(query, reference, memory.tokens, memory.shapes)
         return out
 
     def _attend(self, x: Tensor, position: Tensor, blocked: Tensor | None) -> Tensor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from openseed_core.backbones import build_backbone
 from openseed_core.conditioning import Context, attention_mask, condition_queries
@@ -83,25 +83,47 @@ class Detection:
     decoded: DecoderOutput
 
 
-class OpenSeeD(PreTrainedModel):  # type: ignore[misc]  # transformers is not followed by mypy
-    """The whole model; sizes come from the configuration."""
+class OpenSeeD(nn.Module):
+    """The whole model; sizes come from the configuration.
 
-    config_class = OpenSeeDConfig
-    base_model_prefix = ""
-    main_input_name = "pixels"
-    _no_split_modules: Sequence[str] = ()
+    ``from_pretrained`` and ``save_pretrained`` are those of transformers (``openseed_core.pretrained``), which is only
+    imported there: it takes longer to import than ``nano`` needs for ten photos.
+    """
+
     fingerprint: str = ""
     """Short digest of the weights file that the model was loaded from; empty for one that wasn't."""
 
     def __init__(self, config: OpenSeeDConfig) -> None:
-        super().__init__(config)
+        self._begin(config)
         self.backbone = build_backbone(config)
         self.pixel_decoder = PixelDecoder(config)
         self.text_encoder = TextEncoder(config)
         self.heads = Heads(config)
         self.query_selection = QuerySelection(config)
         self.decoder = Decoder(config)
-        self.post_init()
+
+    def _begin(self, config: OpenSeeDConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **options: Any) -> OpenSeeD:
+        """A model from a folder or the Hugging Face hub; arguments as transformers' ``PreTrainedModel`` has them."""
+        from openseed_core.pretrained import PretrainedOpenSeeD
+
+        found: OpenSeeD = PretrainedOpenSeeD.from_pretrained(*args, **options)
+        return found
+
+    def save_pretrained(self, folder: str | Path, **options: Any) -> None:
+        """config.json and safetensors; arguments as transformers' ``PreTrainedModel`` has them."""
+        from openseed_core.pretrained import PretrainedOpenSeeD
+
+        PretrainedOpenSeeD.of(self).save_pretrained(folder, **options)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
     def _init_weights(self, module: nn.Module) -> None:
         """Every module initialises itself (spec 8.2); loading only has to rebuild the buffers that aren't saved."""

@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openseed_core.config import OpenSeeDConfig
+from openseed_core.cpu_path import cpu_path, linear
 from openseed_core.deformable_attention import DeformableAttention
 from openseed_core.position import map_encoding
 
 BACKBONE_MAPS = ("res2", "res3", "res4", "res5")
+BLOCK = 1024  # tokens that go through a layer at a time: what is between its products then stays in the cache
 
 
 class ConvNorm(nn.Module):
@@ -44,8 +46,17 @@ class EncoderLayer(nn.Module):
         nn.init.xavier_uniform_(self.linear2.weight)
 
     def forward(self, tokens: Tensor, position: Tensor, reference: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
-        tokens = self.norm1(tokens + self.self_attn(tokens + position, reference, tokens, shapes))
-        out: Tensor = self.norm2(tokens + self.linear2(F.relu(self.linear1(tokens))))
+        if not cpu_path(tokens):
+            tokens = self.norm1(tokens + self.self_attn(tokens + position, reference, tokens, shapes))
+            result: Tensor = self.norm2(tokens + self.linear2(F.relu(self.linear1(tokens))))
+            return result
+        values = self.self_attn.project(tokens, shapes)
+        out = torch.empty_like(tokens)
+        for start in range(0, tokens.shape[1], BLOCK):
+            rows = slice(start, start + BLOCK)
+            part = tokens[:, rows]
+            part = self.norm1(part + self.self_attn.gather(part + position[rows], reference[:, rows], values))
+            out[:, rows] = self.norm2(part + linear(linear(part, self.linear1, "relu"), self.linear2))
         return out
 
 
@@ -71,7 +82,8 @@ class PixelDecoder(nn.Module):
         for projection in projections:
             nn.init.xavier_uniform_(projection[0].weight)  # type: ignore[index]
             nn.init.zeros_(projection[0].bias)  # type: ignore[index]
-        self.level_embed = nn.Parameter(torch.randn(config.levels, dim))
+        self.level_embed = nn.Parameter(torch.empty(config.levels, dim))
+        nn.init.normal_(self.level_embed)
         self.layers = nn.ModuleList([EncoderLayer(config) for _ in range(config.encoder_layers)])
         self.adapter_1 = ConvNorm(channels["res2"], dim, 1)
         self.layer_1 = ConvNorm(dim, dim, 3)
@@ -101,8 +113,9 @@ class PixelDecoder(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, position, reference, shapes)
         sizes = [h * w for h, w in shapes]
+        # views of the tokens: channels last, the layout that the convolutions below are fastest with
         out = [
-            part.transpose(1, 2).reshape(part.shape[0], -1, h, w)
+            part.view(part.shape[0], h, w, part.shape[2]).permute(0, 3, 1, 2)
             for part, (h, w) in zip(torch.split(tokens, sizes, dim=1), shapes, strict=True)
         ]
         fine = self.adapter_1(features["res2"])

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from openseed_core.resample import whole, windows
+from openseed_core.resample import whole
 
 __all__ = [
     "Frame",
@@ -24,9 +22,7 @@ __all__ = [
     "boxes_only",
     "instances",
     "panoptic",
-    "resize_masks",
     "semantic",
-    "windows",
 ]
 
 TEMPERATURE = 0.06  # of the softmax over *sigmoid* probabilities
@@ -93,24 +89,6 @@ class Instances:
     boxes: Tensor
     queries: Tensor
     masks: Tensor | None
-
-
-def resize_masks(logits: Tensor, *, padded: tuple[int, int], size: tuple[int, int], output: tuple[int, int]) -> Tensor:
-    """Mask logits at photo size (spec 7.1): [Q, h, w] -> [Q, H, W].
-
-    Bilinear to the padded network input, padding cut off, antialiased bicubic to the photo.
-
-    Args:
-        logits: [Q, h, w] on the stride-4 grid.
-        padded, size: (height, width) of the network input with and without padding.
-        output: (height, width) of the photo.
-    """
-    if output[1] == 1 and len(logits):  # torch repeats the first row when it resizes to a width of one pixel
-        whole = np.array([[0, 0, 1, output[0]]] * len(logits))
-        return torch.stack(windows(logits, padded=padded, size=size, output=output, boxes=whole))
-    enlarged = F.interpolate(logits[None].float(), size=padded, mode="bilinear", align_corners=False)
-    enlarged = enlarged[..., : size[0], : size[1]]
-    return F.interpolate(enlarged, size=output, mode="bicubic", align_corners=False, antialias=True)[0]
 
 
 def class_probabilities(logits: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Attribute names follow the official checkpoints, so that their keys map one to o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 from openseed_core.config import OpenSeeDConfig
 from openseed_core.prompts import TEMPLATES, evaluation_prompts
+from openseed_core.shared_prefixes import Prefixes, end_states
+from openseed_core.text_cache import TextCache, digest_of, text_cache_folder
 from openseed_core.tokenizer import VOCABULARY_SIZE, tokenize
 
 NORM_EPS = 1e-7  # added to the norm, not a lower bound of it
@@ -96,15 +99,35 @@ class TextTransformer(nn.Module):
         self.resblocks = nn.ModuleList([Block(width, config.text_heads) for _ in range(config.text_layers)])
         self.ln_final = LayerNorm(width)
 
-    def forward(self, token_ids: Tensor) -> Tensor:
+    @property
+    def blocks(self) -> list[Block]:
+        """``resblocks``, with their type."""
+        return [block for block in self.resblocks if isinstance(block, Block)]
+
+    def embed(self, token_ids: Tensor, places: Tensor) -> Tensor:
+        """What goes into the first block: [N, L, width] for tokens [N, L] at places [L], or without N for [L]."""
         x = self.token_embedding(token_ids)
         if self.token_projection is not None:
             x = self.token_projection(x)
-        x = x + self.positional_embedding[: token_ids.shape[1]]
+        out: Tensor = x + self.positional_embedding[places]
+        return out
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        x = self.embed(token_ids, torch.arange(token_ids.shape[1], device=token_ids.device))
         for block in self.resblocks:
             x = block(x)
         hidden: Tensor = self.ln_final(x)
         return hidden
+
+
+@dataclass
+class _Known:
+    """What stays the same between names, as long as the weights (``state``) do."""
+
+    templates: tuple[str, ...]
+    state: tuple[tuple[int, int], ...]
+    cache: TextCache | None
+    prefixes: Prefixes | None = None
 
 
 class TextEncoder(nn.Module):
@@ -121,6 +144,7 @@ class TextEncoder(nn.Module):
         self.lang_proj = nn.Parameter(torch.empty(config.text_width, config.joint_dim))
         self.logit_scale = nn.Parameter(torch.ones(()))
         self._initialise()
+        self._known: _Known | None = None
 
     def forward(self, token_ids: Tensor, *, full_length: bool = False) -> Tensor:
         """Embed token ids [N, context] as unit vectors [N, joint_dim].
@@ -173,8 +197,11 @@ class TextEncoder(nn.Module):
             if isinstance(entry, str) or not entry:
                 raise ValueError(f"prompts[{k}] is {entry!r}; give a list with at least one text for each class")
         # One prompt at a time: a class's embedding must not change, not even in the last bit, with its neighbours.
+        known = None if full_length or len(templates) == 1 else self._known_for(tuple(templates))
         of_prompt = {
             prompt: self._encode_prompt(prompt, templates, full_length=full_length)
+            if known is None
+            else self._recall(prompt, templates, known)
             for prompt in dict.fromkeys(prompt for entry in prompts for prompt in entry)
         }
         of_class = [torch.stack([of_prompt[prompt] for prompt in entry]).mean(dim=0) for entry in prompts]
@@ -184,6 +211,39 @@ class TextEncoder(nn.Module):
         texts = evaluation_prompts(prompt, templates)
         embedded = self.encode_texts(texts, batch_size=32, full_length=full_length)
         return F.normalize(embedded.mean(dim=0), dim=-1)
+
+    def _recall(self, prompt: str, templates: Sequence[str], known: _Known) -> Tensor:
+        """As ``_encode_prompt``, from the disk, or with the beginnings of the templates computed before."""
+        kept = None if known.cache is None else known.cache.get(prompt)
+        if kept is not None:
+            return kept.to(self.lang_proj.device)
+        ids = tokenize(evaluation_prompts(prompt, templates), self.context)
+        if known.prefixes is None:
+            known.prefixes = Prefixes.of(self.lang_encoder, templates, self.context)
+        if known.prefixes.fit(ids):
+            embedded = unit(end_states(self.lang_encoder, ids, known.prefixes) @ self.lang_proj)
+            found = F.normalize(embedded.mean(dim=0), dim=-1)
+        else:
+            found = self._encode_prompt(prompt, templates, full_length=False)
+        if known.cache is not None:
+            known.cache.put(prompt, found)
+        return found
+
+    def _known_for(self, templates: tuple[str, ...]) -> _Known | None:
+        """What can be used again with these templates; None while the weights are being changed."""
+        parameters = list(self.parameters())
+        if torch.is_grad_enabled() or any(p.is_inference() for p in parameters):
+            return None
+        state = tuple((p.data_ptr(), p._version) for p in parameters)
+        if self._known is None or (self._known.templates, self._known.state) != (templates, state):
+            folder = text_cache_folder() if self.lang_proj.dtype == torch.float32 else None
+            cache = None
+            if folder is not None:
+                heads = [str(block.attn.heads) for block in self.lang_encoder.blocks]
+                digest = digest_of(self.state_dict().items(), [str(self.context), *heads, *templates])
+                cache = TextCache(folder, digest, self.lang_proj.shape[1])
+            self._known = _Known(templates, state, cache)
+        return self._known
 
     def _initialise(self) -> None:
         encoder = self.lang_encoder

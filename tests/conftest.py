@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+os.environ.setdefault("OPENSEED_LABEL_TEXT_CACHE", "off")  # tests leave nothing in the user's folders
+
 SKIP_IS_FAILURE = "OPENSEED_LABEL_SKIP_IS_FAILURE"
 """Set where everything that a test may need is installed, so that a skipped test means a broken machine."""
 

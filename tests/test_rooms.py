@@ -25,8 +25,8 @@ ALLOWED = {
     "openseed_core": set(),
 }
 
-# The two modules of labelers that load torch; imported when a labeler is built.
-MODEL_USERS = ("conditioned.py", "open_vocabulary.py")
+# The modules of labelers that load torch, the parts of the engine; imported when a labeler is built.
+MODEL_USERS = ("answers.py", "calibration.py", "conditioned.py", "open_vocabulary.py", "views.py")
 
 
 def imports(path: Path) -> Iterator[str]:

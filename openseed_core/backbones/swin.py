@@ -7,6 +7,8 @@ whatever its size. Attribute names follow the official checkpoints.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from timm.layers import DropPath, Mlp
@@ -14,10 +16,12 @@ from timm.models.swin_transformer import PatchMerging, WindowAttention, window_p
 from torch import Tensor, nn
 
 from openseed_core.config import OpenSeeDConfig
+from openseed_core.cpu_path import cpu_path, linear
 
 PATCH = 4
 BLOCKED = -100.0  # added to the logits of pairs that the shift brought together; not minus infinity
 KEPT_MASKS = 2  # sizes of which a stage remembers its mask
+BLOCK = 1024  # cells that go through a layer at a time where no gradients are wanted: they then stay in the cache
 
 
 class PatchEmbed(nn.Module):
@@ -35,6 +39,32 @@ class PatchEmbed(nn.Module):
         return out
 
 
+@dataclass(frozen=True)
+class WindowOrder:
+    """Which cells of a map are in which window after padding and rolling.
+
+    Attributes:
+        cells: int64 [windows * w * w], flat index of each window's cells, window after window; 0 for padding.
+        real: float [windows * w * w, 1], 0 for padding and 1 for cells of the map.
+        place: int64 [H * W], where each cell of the map is in ``cells``.
+    """
+
+    cells: Tensor
+    real: Tensor
+    place: Tensor
+
+    @staticmethod
+    def of(height: int, width: int, window: int, shift: int, *, like: Tensor) -> WindowOrder:
+        """For a map of height x width cells, on the device of ``like``."""
+        flat = torch.arange(height * width, device=like.device).view(1, height, width, 1)
+        flat = F.pad(flat, (0, 0, 0, -width % window, 0, -height % window), value=-1).roll((-shift, -shift), (1, 2))
+        cells = window_partition(flat, (window, window)).flatten()
+        place = torch.empty(height * width, dtype=torch.long, device=like.device)
+        real = cells >= 0
+        place[cells[real]] = real.nonzero().flatten()
+        return WindowOrder(cells.clamp(min=0), real.to(like.dtype)[:, None], place)
+
+
 class SwinBlock(nn.Module):
     """Windowed attention, shifted by ``shift`` cells, and MLP, both pre-norm and residual. Map [B, H, W, C]."""
 
@@ -47,11 +77,37 @@ class SwinBlock(nn.Module):
         self.mlp = Mlp(dim, hidden_features=4 * dim, act_layer=nn.GELU)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """``mask``: the stage's shift mask, see ``shift_mask``; unused without a shift."""
+    def forward(self, x: Tensor, mask: Tensor, orders: tuple[WindowOrder, WindowOrder] | None = None) -> Tensor:
+        """``mask``: the stage's shift mask, see ``shift_mask``; unused without a shift. ``orders``: where cells are."""
+        if orders is not None and cpu_path(x) and not self.training:
+            return torch.stack([self._in_blocks(image, mask, orders[self.shift > 0]) for image in x])
         x = x + self.drop_path(self._attend(self.norm1(x), mask))
         out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return out
+
+    def _in_blocks(self, x: Tensor, mask: Tensor, order: WindowOrder) -> Tensor:
+        """One map [H, W, C], a few windows at a time, then a few cells at a time."""
+        cells = x.reshape(-1, x.shape[-1])
+        area, bias = self.window**2, self.attn._get_rel_pos_bias()
+        attended = torch.empty(len(order.cells), cells.shape[1])
+        step = max(BLOCK // area, 1)
+        for first in range(0, len(order.cells) // area, step):
+            rows = slice(first * area, (first + step) * area)
+            part = self.norm1(cells.index_select(0, order.cells[rows])).mul_(order.real[rows])
+            attended[rows] = self._windows(part, bias + mask[first : first + step, None] if self.shift else bias)
+        out = torch.empty_like(cells)
+        for first in range(0, len(cells), BLOCK):
+            rows = slice(first, first + BLOCK)
+            part = cells[rows] + attended.index_select(0, order.place[rows])
+            torch.add(part, linear(linear(self.norm2(part), self.mlp.fc1, "gelu"), self.mlp.fc2), out=out[rows])
+        return out.view_as(x)
+
+    def _windows(self, x: Tensor, bias: Tensor) -> Tensor:
+        """Attention inside of windows: [n * w * w, C] cells in the order of windows, bias [1 or n, heads, w*w, w*w]."""
+        heads, area = self.attn.num_heads, self.window**2
+        q, k, v = linear(x, self.attn.qkv).view(-1, area, 3, heads, x.shape[1] // heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return linear(mixed.transpose(1, 2).reshape(x.shape), self.attn.proj)
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         _, height, width, channels = x.shape
@@ -68,6 +124,9 @@ class SwinBlock(nn.Module):
         return x[:, :height, :width]
 
 
+_Layout = tuple[Tensor, tuple[WindowOrder, WindowOrder]]
+
+
 class SwinStage(nn.Module):
     """Blocks with alternating shift; ``downsample`` leads to the next stage and is applied by the backbone."""
 
@@ -81,22 +140,24 @@ class SwinStage(nn.Module):
             ]
         )
         self.downsample = PatchMerging(dim) if merge else None
-        self._masks: dict[tuple[int, int, torch.device, torch.dtype], Tensor] = {}
+        self._layouts: dict[tuple[int, int, torch.device, torch.dtype], _Layout] = {}
 
     def forward(self, x: Tensor) -> Tensor:
-        mask = self._mask(x)
+        mask, orders = self._layout(x)
         for block in self.blocks:
-            x = block(x, mask)
+            x = block(x, mask, orders)
         return x
 
-    def _mask(self, x: Tensor) -> Tensor:
+    def _layout(self, x: Tensor) -> _Layout:
         key = (x.shape[1], x.shape[2], x.device, x.dtype)
-        mask = self._masks.get(key)
-        if mask is None:
-            mask = shift_mask(x.shape[1], x.shape[2], self.window, like=x)
+        layout = self._layouts.get(key)
+        if layout is None:
+            height, width, window = x.shape[1], x.shape[2], self.window
+            straight, shifted = (WindowOrder.of(height, width, window, shift, like=x) for shift in (0, window // 2))
+            layout = shift_mask(height, width, window, like=x), (straight, shifted)
             # a new dictionary, not a change of the old one: another thread may be reading it
-            self._masks = dict([*self._masks.items(), (key, mask)][-KEPT_MASKS:])
-        return mask
+            self._layouts = dict([*self._layouts.items(), (key, layout)][-KEPT_MASKS:])
+        return layout
 
 
 def shift_mask(height: int, width: int, window: int, *, like: Tensor) -> Tensor:
@@ -149,7 +210,7 @@ class SwinBackbone(nn.Module):
         for i, stage in enumerate(self.layers):
             assert isinstance(stage, SwinStage)
             x = stage(x)
-            maps[f"res{i + 2}"] = self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2).contiguous()
+            maps[f"res{i + 2}"] = self.get_submodule(f"norm{i}")(x).permute(0, 3, 1, 2)
             if stage.downsample is not None:
                 x = stage.downsample(x)
         return maps

@@ -5,15 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from openseed_core.postprocess import resize_masks
 from openseed_core.resample import BLOCK, iterate_windows, windows
 
 
 def padded_to_32(side: int) -> int:
     return -(-side // 32) * 32
+
+
+def enlarged(logits, *, padded, size, output):
+    """As spec 7.1 says it: bilinear to the padded input, padding cut off, antialiased bicubic to the photo."""
+    whole = F.interpolate(logits[None], size=padded, mode="bilinear", align_corners=False)
+    return F.interpolate(
+        whole[..., : size[0], : size[1]], size=output, mode="bicubic", align_corners=False, antialias=True
+    )[0]
 
 
 @given(
@@ -38,11 +46,9 @@ def test_windows_equal_the_full_computation(size, output, seed):
     boxes[0] = 0, 0, output[1], output[0]
     if output[1] == 1:  # torch is wrong at this width, so let it work on the transposed masks
         turned = logits.transpose(1, 2).contiguous()
-        full = resize_masks(turned, padded=padded[::-1], size=size[::-1], output=output[::-1]).transpose(1, 2)
-        narrow = resize_masks(logits, padded=padded, size=size, output=output)
-        torch.testing.assert_close(narrow, full, rtol=0, atol=2e-4)
+        full = enlarged(turned, padded=padded[::-1], size=size[::-1], output=output[::-1]).transpose(1, 2)
     else:
-        full = resize_masks(logits, padded=padded, size=size, output=output)
+        full = enlarged(logits, padded=padded, size=size, output=output)
     found = windows(logits, padded=padded, size=size, output=output, boxes=boxes)
     assert len(found) == count
     for whole, part, (x0, y0, x1, y1) in zip(full, found, boxes, strict=True):
