@@ -13,10 +13,11 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from app.datasets.opening import Opened
-from app.datasets.statistics import box_iou
 from exporters.dataset import Item, Label, Picture
 from exporters.masks import area, box_xyxy
+from labelers.duplicates import box_iou as ious
 from labelers.photos import PhotoError, read_header
+from labelers.windows import box_iou
 
 KEPT = 100
 """Places that are kept for each kind; the others are counted only."""
@@ -191,7 +192,7 @@ def _of_item(item: Item, picture: Picture) -> Iterator[tuple[str, str]]:
     elif area(mask) == 0:
         yield "empty-mask", "no pixel"
     elif sound and box is not None and not item.crowd:
-        overlap = box_iou(box, tuple(box_xyxy(mask).tolist()))
+        overlap = box_iou(box, box_xyxy(mask))
         if overlap < _APART:
             yield "box-apart", f"IoU {overlap:.2f}"
 
@@ -210,7 +211,7 @@ def _twins(items: tuple[Item, ...]) -> Iterator[tuple[int, int]]:
         for k in range(len(places) - 1):
             if k in known:
                 continue
-            for other in (np.flatnonzero(_ious(boxes[k], boxes[k + 1 :]) >= _DUPLICATE_BOX) + k + 1).tolist():
+            for other in (np.flatnonzero(ious(boxes[k], boxes[k + 1 :])[0] >= _DUPLICATE_BOX) + k + 1).tolist():
                 if other not in known and _same_mask(items[places[k]], items[places[other]]):
                     known.add(other)
                     yield places[k], places[other]
@@ -220,15 +221,6 @@ def _box_of(item: Item) -> tuple[float, ...]:
     if item.mask is not None and area(item.mask):
         return tuple(box_xyxy(item.mask).tolist())
     return item.box or (math.nan,) * 4
-
-
-def _ious(box: np.ndarray[Any, Any], others: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    wide = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
-    high = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
-    both = np.maximum(wide, 0) * np.maximum(high, 0)
-    sizes = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(both / ((box[2] - box[0]) * (box[3] - box[1]) + sizes - both))
 
 
 def _same_mask(a: Item, b: Item) -> bool:

@@ -12,6 +12,7 @@ from app.datasets.opening import Opened
 from exporters.dataset import Dataset, Item, Picture
 from exporters.mask_shape import parts_and_holes
 from exporters.masks import area, box_xyxy
+from labelers.windows import box_iou
 
 SIZES = (("small", 32**2), ("medium", 96**2), ("large", float("inf")))
 """COCO's sizes: area in pixels below which an object is small or medium."""
@@ -170,12 +171,3 @@ def _add_mask(found: Statistics, item: Item, picture: Picture, size: float) -> N
     found.quality["fills_its_box"] += fill == 1.0 and size >= TINY
     found.quality["at_the_border"] += x0 <= 0 or y0 <= 0 or x1 >= picture.width or y1 >= picture.height
     found.quality["apart_from_box"] += item.box is not None and box_iou(item.box, own) < _APART
-
-
-def box_iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """IoU of two boxes xyxy."""
-    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if wide <= 0 or high <= 0:
-        return 0.0
-    both = wide * high
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)

@@ -13,6 +13,7 @@ from app.convert.plan import class_name
 from app.errors import UsageError
 from exporters import masks
 from exporters.coco import CocoDocument
+from labelers.duplicates import box_iou
 from labelers.frames import ExifMode, decide
 from labelers.photos import PhotoError, PhotoHeader, read_header
 from labelers.records import RLE, Boxes
@@ -103,17 +104,6 @@ def neighbours(boxes: Boxes) -> tuple[str | None, ...]:
     other = np.array([[a != b for b in boxes.names] for a in boxes.names], bool).reshape(len(boxes), len(boxes))
     iou = np.where(other, iou, 0)
     return tuple(boxes.names[int(row.argmax())] if len(row) and row.max() >= SAME_PLACE else None for row in iou)
-
-
-def box_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """xyxy [N, 4] and [M, 4] -> IoU [N, M]."""
-    rows, columns = a.astype(np.float64)[:, None], b.astype(np.float64)[None]
-    size = np.minimum(rows[..., 2:], columns[..., 2:]) - np.maximum(rows[..., :2], columns[..., :2])
-    both: NDArray[np.float64] = np.clip(size, 0, None).prod(axis=-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(axis=-1) for boxes in (rows, columns)]
-    either = areas[0] + areas[1] - both
-    iou: NDArray[np.float64] = np.divide(both, either, out=np.zeros_like(both), where=either > 0)
-    return iou
 
 
 def photos(

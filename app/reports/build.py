@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,15 +16,17 @@ from app.reports.colours import colour_at
 from app.reports.page import Card, render
 from app.reports.thumbnails import thumbnail
 from exporters.files import replacing
-from labelers.journal import Journal
 from labelers.photos import PhotoError
+
+if TYPE_CHECKING:
+    from app.convert.write import Results
 
 LIMIT = 200
 """Cards on a page: what a person looks through, and a browser opens at once (about 3 MB)."""
 
 
 def write_report(
-    path: Path, plan: Plan, ledger: Ledger, journal: Journal, summary: Summary, *, limit: int = LIMIT
+    path: Path, plan: Plan, ledger: Ledger, results: Results, summary: Summary, *, limit: int = LIMIT
 ) -> None:
     """Write the page of the ``limit`` lowest scores to ``path``. Raises OSError."""
     rows = np.flatnonzero(ledger.state == State.CONVERTED)
@@ -31,18 +34,18 @@ def write_report(
     cards: dict[int, Card] = {}
     for image_row in np.unique(plan.image_of[worst]).tolist():  # each photo is decoded once
         cards.update(
-            _cards(plan, journal, image_row, {row for row in worst.tolist() if plan.image_of[row] == image_row})
+            _cards(plan, results, image_row, {row for row in worst.tolist() if plan.image_of[row] == image_row})
         )
     text = render(summary, [cards[row] for row in worst.tolist()])
     with replacing(path) as file:
         file.write(text.encode("utf-8"))
 
 
-def _cards(plan: Plan, journal: Journal, image_row: int, rows: set[int]) -> dict[int, Card]:
+def _cards(plan: Plan, results: Results, image_row: int, rows: set[int]) -> dict[int, Card]:
     image = plan.document.images[image_row]
     annotations = plan.document.annotations(image_row)
     position = {row: k for k, row in enumerate(annotations.rows.tolist())}
-    result = PhotoResult.from_payload(journal.read(str(image_row)))
+    result = PhotoResult.from_payload(results.read(str(image_row)))
     asked: Asked | None
     try:
         asked = ask(plan, image_row)
