@@ -273,7 +273,7 @@ def test_other_ids_are_none_of_ours(name: str) -> None:
 
 
 @given(st.lists(arrays(bool, (H, W)), min_size=1, max_size=4), st.sampled_from(["brush", "bitmask", "polygon"]))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_masks(tmp_path: Path, masks: list[np.ndarray], shape: str) -> None:
     document = coco({k + 1: mask for k, mask in enumerate(masks) if mask.any()})
     source, tasks = exported(tmp_path, document, "--shape", shape)
