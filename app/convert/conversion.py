@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from labelers.journal import Journal, journal_path
 from labelers.photos import PhotoError
 from labelers.protocol import Labeler
 from labelers.records import Status
+
+if TYPE_CHECKING:
+    from app.propose.settings import Settings as ProposeSettings
 
 # Journal keys of photos are numbers; this one and INPUT are not.
 _WRITTEN = "written"
@@ -167,7 +171,7 @@ def _finished_in_place(settings: Settings, journal: Journal) -> Summary | None:
     )
 
 
-def labeler_of(settings: Settings) -> Labeler:
+def labeler_of(settings: Settings | ProposeSettings) -> Labeler:
     """The labeler that the settings name. Raises as ``build``."""
     return build(
         settings.labeler,

@@ -14,11 +14,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.convert.conversion import labeler_of
 from app.convert.plan import UNKNOWN_NAME
 from app.convert.progress import bar
 from app.errors import UsageError
 from app.propose.asking import answer_each, open_scene, unfinished
-from app.propose.proposing import build, check_able, open_journal, refuse_to_lose, vocabulary_of
+from app.propose.proposing import check_able, open_journal, refuse_to_lose, vocabulary_of
 from app.propose.settings import Settings
 from app.propose.sources import Asked, Source, open_source
 from app.propose.summary import listed
@@ -75,7 +76,7 @@ def name_boxes(settings: Settings, *, labeler: Labeler | None = None, quiet: boo
         if document is None:
             raise UsageError(f"--for-boxes needs boxes, and {settings.source} has none; give a COCO file")
         vocabulary = vocabulary_of(settings, source)
-        labeler = labeler or build(settings)
+        labeler = labeler or labeler_of(settings)
         check_able(labeler.spec, settings)
 
         def work(asked: Asked, photo: Photo) -> dict[str, Any]:

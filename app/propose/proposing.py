@@ -7,6 +7,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from app.convert.conversion import labeler_of
 from app.convert.digest import sha256
 from app.convert.plan import folder_text
 from app.convert.progress import bar
@@ -39,7 +40,9 @@ def propose(
     with closing(open_source(settings)) as source:
         vocabulary = vocabulary_of(settings, source)
         with (
-            closing(_answerer(settings, source, vocabulary, labeler, make or partial(build, settings))) as answerer,
+            closing(
+                _answerer(settings, source, vocabulary, labeler, make or partial(labeler_of, settings))
+            ) as answerer,
             open_journal(settings, source, _able(answerer.spec, settings), vocabulary) as journal,
         ):
             spec = answerer.spec
@@ -79,21 +82,6 @@ def vocabulary_of(settings: Settings, source: Source) -> Vocabulary:
         if "=" not in text or found.get(name) is None:
             raise UsageError(f'--prompt {text!r}: write "class=text", with a class of the vocabulary')
     return found.with_prompts(settings.prompts).with_thresholds(settings.threshold, settings.thresholds)
-
-
-def build(settings: Settings) -> Labeler:
-    """The labeler of the settings."""
-    from app.convert.conversion import build as build_labeler
-
-    return build_labeler(
-        settings.labeler,
-        model=settings.model,
-        weights=settings.weights,
-        device=settings.device,
-        batch_size=settings.batch_size,
-        mirror=settings.mirror,
-        runtime=settings.runtime,
-    )
 
 
 def _answerer(

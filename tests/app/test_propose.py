@@ -262,7 +262,7 @@ def test_a_photo_in_place_of_its_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("app.propose.proposing.build", lambda settings: FakeFinder())
+    monkeypatch.setattr("app.propose.proposing.labeler_of", lambda settings: FakeFinder())
     photos = folder(tmp_path)
     assert main(["propose", str(photos), "--vocab", "cat, dog", "--thresholds", "dog=0.4", "--json", "-q"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -78,7 +78,7 @@ def test_a_missing_photo_is_a_problem_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("app.propose.names.build", lambda settings: FakeFinder())
+    monkeypatch.setattr("app.propose.names.labeler_of", lambda settings: FakeFinder())
     source = dataset(tmp_path, BOXES, photos=2)
     assert main(["propose", str(source), str(tmp_path / "out"), "--for-boxes"]) == 0
     said = capsys.readouterr().err
