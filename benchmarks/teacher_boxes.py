@@ -20,10 +20,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torchvision.ops import batched_nms
 from tqdm import tqdm
 
 from labelers.duplicates import box_iou
 from labelers.named_vocabularies import named
+from labelers.photos import open_photo
 from openseed_core.config import nano
 from openseed_core.training.nanodet_teacher import NanoDet
 
@@ -84,7 +86,7 @@ def complete(document: dict[str, Any], images: Path, teacher: NanoDet) -> dict[s
 def finds(teacher: NanoDet, path: Path) -> list[tuple[int, NDArray[np.float32], float]]:
     """(class, xyxy photo pixels, score) above ``DOUBTFUL``, each object once."""
     config = nano()
-    photo = Image.open(path).convert("RGB")
+    photo = Image.fromarray(open_photo(path.parent, path.name, key=path.name).pixels())
     scale = SIDE / max(photo.size)
     width, height = (max(round(side * scale), 1) for side in photo.size)
     canvas = np.full((SIDE, SIDE, 3), 128, np.uint8)
@@ -93,16 +95,11 @@ def finds(teacher: NanoDet, path: Path) -> list[tuple[int, NDArray[np.float32], 
     pixels = (pixels - torch.tensor(config.mean).view(3, 1, 1)) / torch.tensor(config.std).view(3, 1, 1)
     probabilities, boxes = teacher(pixels)
     cx, cy, w, h = (boxes[0] * SIDE / scale).unbind(-1)
-    corners = torch.stack((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), dim=-1).numpy()
-    found: list[tuple[int, NDArray[np.float32], float]] = []
+    corners = torch.stack((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), dim=-1)
     token, kind = (probabilities[0] >= DOUBTFUL).nonzero(as_tuple=True)
     scores = probabilities[0, token, kind]
-    for at in scores.argsort(descending=True).tolist():
-        k, box = int(kind[at]), corners[int(token[at])]
-        same = np.array([other for known, other, _ in found if known == k], np.float32).reshape(-1, 4)
-        if box_iou(box[None], same).max(initial=0.0) < NEAR:
-            found.append((k, box, float(scores[at])))
-    return found
+    kept = batched_nms(corners[token], scores, kind, NEAR).tolist()
+    return [(int(kind[at]), corners[token[at]].numpy(), float(scores[at])) for at in kept]
 
 
 def _xyxy(bboxes: list[list[float]]) -> NDArray[np.float32]:

@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+BLOCK = 1024
+"""Rows that go through a layer at a time: what is between its products then stays in the cache."""
+
 
 def cpu_path(x: Tensor) -> bool:
     """Whether ``x`` is float32 on a CPU, no gradient is wanted and nothing is traced for another runtime."""

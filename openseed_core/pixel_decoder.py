@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openseed_core.config import OpenSeeDConfig
-from openseed_core.cpu_path import cpu_path, linear
+from openseed_core.cpu_path import BLOCK, cpu_path, linear
 from openseed_core.deformable_attention import DeformableAttention
 from openseed_core.position import map_encoding
 
 BACKBONE_MAPS = ("res2", "res3", "res4", "res5")
-BLOCK = 1024  # tokens that go through a layer at a time: what is between its products then stays in the cache
 
 
 class ConvNorm(nn.Module):

@@ -45,9 +45,7 @@ class QuerySelection(nn.Module):
             self.query_embed = nn.Embedding(config.background_queries, 4)
 
     def forward(self, memory: Memory, heads: Heads, text: Tensor, logit_scale: Tensor) -> Selection:
-        anchors, valid = anchor_logits(memory.shapes, memory.tokens.device)
-        tokens = memory.tokens.masked_fill(~valid[:, None], 0.0)
-        features = self.enc_output_norm(self.enc_output(tokens))
+        features, anchors, valid = self.features(memory)
         scores = heads.classify(features, text, logit_scale).amax(dim=-1).masked_fill(~valid, -torch.inf)
         # small inputs have fewer tokens than queries; the reference fails there (spec 5.2)
         index = scores.topk(min(self.object_queries, scores.shape[1]), dim=1).indices
@@ -58,6 +56,12 @@ class QuerySelection(nn.Module):
             content = torch.cat((content, self.query_feat.weight.expand(batch, -1, -1)), dim=1)
             reference = torch.cat((reference, self.query_embed.weight.expand(batch, -1, -1)), dim=1)
         return Selection(content, reference, index, scores)
+
+    def features(self, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """What the heads read of every token: features [B, T, d], anchors [T, 4] and validity [T]."""
+        anchors, valid = anchor_logits(memory.shapes, memory.tokens.device)
+        tokens = memory.tokens.masked_fill(~valid[:, None], 0.0)
+        return self.enc_output_norm(self.enc_output(tokens)), anchors, valid
 
 
 def anchor_logits(shapes: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Tensor, Tensor]:

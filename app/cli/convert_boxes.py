@@ -193,14 +193,17 @@ def add_labeler_arguments(parser: argparse.ArgumentParser, *, several: bool = Fa
     )
 
 
-def labeler_builder(args: argparse.Namespace) -> Callable[[], Labeler]:
-    """What ``add_labeler_arguments`` declared, built when it is called: servers do that in the background."""
+def labeler_builder(args: argparse.Namespace, *, name: str | None = None) -> Callable[[], Labeler]:
+    """What ``add_labeler_arguments`` declared, built when it is called: servers do that in the background.
+
+    ``name``: one of several labelers, in place of ``args.labeler``.
+    """
 
     def build() -> Labeler:
         from app.convert.conversion import build as build_labeler
 
         return build_labeler(
-            args.labeler,
+            name or args.labeler,
             model=args.model,
             weights=args.weights,
             device=args.device,

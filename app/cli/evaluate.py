@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.convert_boxes import add_labeler_arguments, count
+from app.cli.convert_boxes import add_labeler_arguments, count, labeler_builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,14 +240,4 @@ def _build(name: str, args: argparse.Namespace) -> Labeler:
         from app.evaluation.ellipse import EllipseLabeler
 
         return EllipseLabeler()
-    from app.convert.conversion import build
-
-    return build(
-        name,
-        model=args.model,
-        weights=args.weights,
-        device=args.device,
-        batch_size=args.batch_size,
-        mirror=args.mirror,
-        runtime=args.runtime,
-    )
+    return labeler_builder(args, name=name)()

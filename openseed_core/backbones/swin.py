@@ -16,12 +16,11 @@ from timm.models.swin_transformer import PatchMerging, WindowAttention, window_p
 from torch import Tensor, nn
 
 from openseed_core.config import OpenSeeDConfig
-from openseed_core.cpu_path import cpu_path, linear
+from openseed_core.cpu_path import BLOCK, cpu_path, linear
 
 PATCH = 4
 BLOCKED = -100.0  # added to the logits of pairs that the shift brought together; not minus infinity
 KEPT_MASKS = 2  # sizes of which a stage remembers its mask
-BLOCK = 1024  # cells that go through a layer at a time where no gradients are wanted: they then stay in the cache
 
 
 class PatchEmbed(nn.Module):

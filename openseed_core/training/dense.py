@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from openseed_core.decoder import Memory
 from openseed_core.model import OpenSeeD
-from openseed_core.query_selection import anchor_logits
 from openseed_core.training.losses import paired_giou, xyxy
 from openseed_core.training.nanodet_teacher import NanoDet
 
@@ -48,9 +47,8 @@ class Teacher(nn.Module):
             pixels: float32 [B, 3, H, W], normalised.
         """
         wanted, places = self.detector(pixels)
-        selection, heads = model.query_selection, model.heads
-        anchors, valid = anchor_logits(memory.shapes, pixels.device)
-        features = selection.enc_output_norm(selection.enc_output(memory.tokens.masked_fill(~valid[:, None], 0.0)))
+        heads = model.heads
+        features, anchors, valid = model.query_selection.features(memory)
         if features.shape[1] != wanted.shape[1]:
             raise ValueError(
                 f"the model has {features.shape[1]} tokens, the detector {wanted.shape[1]} cells; "
