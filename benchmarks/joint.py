@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from openseed_core.training.schedule import FROZEN_TEXT
+
 T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365}
 """Two-sided 95 % points of Student's t by degrees of freedom."""
 
@@ -54,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--freeze", default="", help="parameter name prefixes that aren't trained, by commas")
     parser.add_argument("--photos", type=int, default=150, help="of val, the first so many")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side, one thread each")
     parser.add_argument("--measure", type=Path, nargs=2, metavar=("MODEL", "JSON"), help=argparse.SUPPRESS)
@@ -107,6 +110,7 @@ def settings(args: argparse.Namespace, variant: str, seed: int, withheld: list[s
     document = json.loads((args.train / "annotations.json").read_text())
     others = json.dumps(sorted({c["name"] for c in document["categories"]} - set(withheld)))
     joint = variant != "no joint data"
+    freeze = f"freeze = {json.dumps([*FROZEN_TEXT, *args.freeze.split(',')])}\n" if args.freeze else ""
     text = f"""
 [run]
 init = "{args.start}"
@@ -134,8 +138,8 @@ lr = 4e-4
 backbone_lr = 1.2e-4
 warmup = 20
 save_every = {args.steps}
-average = 0.99
-[[segmentation]]
+average = 0.98
+{freeze}[[segmentation]]
 path = "{args.train}"
 leave_out = {names}
 """

@@ -20,6 +20,7 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
     Args:
         backbone: ``swin`` or ``csp`` (the small convolutional one of ``nano``).
         backbone_channels: channels of res2..res5 (strides 4, 8, 16, 32).
+        neck: query selection also reads the features of a detector's neck (``csp`` only, ADR 13).
         swin_depths, swin_heads, swin_window: blocks and heads for each stage, window side in tokens.
         encoder_features: which backbone maps enter the deformable encoder, high resolution first.
         extra_level: add one more level at half the resolution of res5, from a 3x3 stride-2 convolution.
@@ -53,6 +54,7 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         *,
         backbone: Literal["swin", "csp"] = "swin",
         backbone_channels: tuple[int, ...] = (96, 192, 384, 768),
+        neck: bool = False,
         swin_depths: tuple[int, ...] = (2, 2, 6, 2),
         swin_heads: tuple[int, ...] = (3, 6, 12, 24),
         swin_window: int = 7,
@@ -90,6 +92,7 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         # JSON turns tuples into lists; make both spellings equal after a save/load round trip.
         self.backbone = backbone
         self.backbone_channels = list(backbone_channels)
+        self.neck = neck
         self.swin_depths = list(swin_depths)
         self.swin_heads = list(swin_heads)
         self.swin_window = swin_window

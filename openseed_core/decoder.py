@@ -24,18 +24,20 @@ class Memory:
         tokens: [B, T, d], levels concatenated **lowest resolution first** (spec 5.2).
         shapes: (H, W) of each level in that order.
         mask_features: [B, d, H/4, W/4].
+        sources: the backbone's maps of those levels, high resolution first, for a selection with a neck; else empty.
     """
 
     tokens: Tensor
     shapes: tuple[tuple[int, int], ...]
     mask_features: Tensor
+    sources: tuple[Tensor, ...] = ()
 
     @staticmethod
-    def of(multi_scale: Sequence[Tensor], mask_features: Tensor) -> Memory:
+    def of(multi_scale: Sequence[Tensor], mask_features: Tensor, sources: Sequence[Tensor] = ()) -> Memory:
         """From the pixel decoder's maps, which run from high to low resolution."""
         maps = list(reversed(multi_scale))
         tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
-        return Memory(tokens, tuple((m.shape[2], m.shape[3]) for m in maps), mask_features)
+        return Memory(tokens, tuple((m.shape[2], m.shape[3]) for m in maps), mask_features, tuple(sources))
 
     @cached_property
     def padded(self) -> PaddedMaps:

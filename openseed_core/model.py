@@ -45,7 +45,13 @@ class ImageFeatures:
 
     def image(self, i: int) -> ImageFeatures:
         """Image ``i`` alone, as a batch of one."""
-        memory = Memory(self.memory.tokens[i : i + 1], self.memory.shapes, self.memory.mask_features[i : i + 1])
+        own = slice(i, i + 1)
+        memory = Memory(
+            self.memory.tokens[own],
+            self.memory.shapes,
+            self.memory.mask_features[own],
+            tuple(m[own] for m in self.memory.sources),
+        )
         return ImageFeatures(tuple(m[i : i + 1] for m in self.multi_scale), memory, self.sizes[i : i + 1], self.padded)
 
 
@@ -155,8 +161,10 @@ class OpenSeeD(nn.Module):
     def encode_input(self, batch: NetworkInput) -> ImageFeatures:
         """As ``encode_image`` for a batch that is normalised and padded already."""
         pixels = batch.pixels
-        multi_scale, mask_features = self.pixel_decoder(self.backbone(pixels))
-        memory = Memory.of(multi_scale, mask_features)
+        maps = self.backbone(pixels)
+        multi_scale, mask_features = self.pixel_decoder(maps)
+        sources = [maps[name] for name in self.config.encoder_features] if self.config.neck else []
+        memory = Memory.of(multi_scale, mask_features, sources)
         return ImageFeatures(tuple(multi_scale), memory, batch.sizes, (pixels.shape[2], pixels.shape[3]))
 
     def encode_text(self, prompts: Sequence[Sequence[str]]) -> Tensor:

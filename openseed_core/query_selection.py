@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from openseed_core.backbones.csp_neck import WIDTH, Neck
 from openseed_core.config import OpenSeeDConfig
 from openseed_core.decoder import Memory
 from openseed_core.heads import Heads
+from openseed_core.pixel_decoder import BACKBONE_MAPS
 
 ANCHOR_SIZE = 0.05
 
@@ -40,6 +43,14 @@ class QuerySelection(nn.Module):
         self.object_queries = config.object_queries
         self.enc_output = nn.Linear(dim, dim)
         self.enc_output_norm = nn.LayerNorm(dim)
+        self.reads_neck = config.neck
+        if config.neck:
+            channels = dict(zip(BACKBONE_MAPS, config.backbone_channels, strict=True))
+            self.neck = Neck([channels[name] for name in config.encoder_features])
+            # zero at first: a model that gets a neck answers as before
+            self.evidence = nn.ModuleList([nn.Conv2d(WIDTH, dim, 1) for _ in config.encoder_features])
+            for parameter in self.evidence.parameters():
+                nn.init.zeros_(parameter)
         if config.decoupled:
             self.query_feat = nn.Embedding(config.background_queries, dim)
             self.query_embed = nn.Embedding(config.background_queries, 4)
@@ -61,7 +72,23 @@ class QuerySelection(nn.Module):
         """What the heads read of every token: features [B, T, d], anchors [T, 4] and validity [T]."""
         anchors, valid = anchor_logits(memory.shapes, memory.tokens.device)
         tokens = memory.tokens.masked_fill(~valid[:, None], 0.0)
-        return self.enc_output_norm(self.enc_output(tokens)), anchors, valid
+        projected = self.enc_output(tokens)
+        if self.reads_neck:
+            projected = projected + self.evidence_of(memory.sources)
+        return self.enc_output_norm(projected), anchors, valid
+
+    def evidence_of(self, sources: Sequence[Tensor]) -> Tensor:
+        """What the neck says of every token, [B, T, d].
+
+        Args:
+            sources: backbone maps of strides 8, 16, 32 (``Memory.sources``).
+        """
+        dtype = (
+            self.enc_output.weight.dtype
+        )  # as the pixel decoder, it gets float32 also where the backbone ran in less
+        seen = self.neck([x.to(dtype) for x in sources])
+        maps = [project(x) for project, x in zip(self.evidence, seen, strict=True)]
+        return torch.cat([m.flatten(2).transpose(1, 2) for m in reversed(maps)], dim=1)
 
 
 def anchor_logits(shapes: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Tensor, Tensor]:

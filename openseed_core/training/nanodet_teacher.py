@@ -5,22 +5,25 @@ It shares layout and strides with the backbone of ``nano``, so each of its cells
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openseed_core.backbones.csp import CSPBackbone
+from openseed_core.backbones.csp_neck import LEVELS, WIDTH, Neck
 from openseed_core.config import nano
-from openseed_core.weights.nanodet import load_nanodet
+from openseed_core.weights.nanodet import load_convolution, load_nanodet, load_neck
 
 CLASSES = 80
 BINS = 11
 """A side's distance is the expectation over bins 0..10, in strides."""
 STRIDES = (32, 16, 8)
 """Lowest resolution first, like the memory of the decoder."""
+OUTPUTS = (29, 31, 33)
+"""Numbers of the file's last convolutions, for strides 8, 16, 32."""
 
 
 class NanoDet(nn.Module):
@@ -36,23 +39,15 @@ class NanoDet(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.backbone = CSPBackbone(nano())
+        config = nano()
+        self.backbone = CSPBackbone(config)
         load_nanodet(self.backbone, path)
-        dim, outputs = 128, CLASSES + 4 * BINS
-        self.laterals = nn.ModuleList([nn.Conv2d(channels, dim, 1) for channels in (128, 256, 512)])
-        self.towers = nn.ModuleList([nn.Conv2d(dim, dim, 3, padding=1) for _ in range(3)])
-        self.outputs = nn.ModuleList([nn.Conv2d(dim, outputs, 1) for _ in range(3)])
-        heads = [layer for pair in zip(self.towers, self.outputs, strict=True) for layer in pair]
+        self.neck = Neck(config.backbone_channels[1:])
+        load_neck(self.neck, path)
+        self.outputs = nn.ModuleList([nn.Conv2d(WIDTH, CLASSES + 4 * BINS, 1) for _ in LEVELS])
         with np.load(path, allow_pickle=False) as arrays, torch.no_grad():
-            for i, layer in enumerate([*self.laterals, *heads], start=25):
-                for name, parameter in layer.named_parameters():
-                    value = torch.from_numpy(arrays[f"conv{i:02d}.{name}"].astype(np.float32))
-                    if value.shape != parameter.shape:
-                        raise ValueError(
-                            f"{path}: conv{i:02d}.{name} is {list(value.shape)}, the detector needs "
-                            f"{list(parameter.shape)}; this file is not NanoDet-g"
-                        )
-                    parameter.copy_(value)
+            for i, layer in zip(OUTPUTS, self.outputs, strict=True):
+                load_convolution(layer, arrays, i, path)
         self.requires_grad_(False)
         self.eval()
 
@@ -68,25 +63,24 @@ class NanoDet(nn.Module):
             run from the lowest resolution to the highest.
         """
         maps = self.backbone(pixels)
-        l3, l4, l5 = (
-            lateral(maps[name]) for lateral, name in zip(self.laterals, ("res3", "res4", "res5"), strict=True)
-        )
-        l4 = l4 + _resized(l5, l4)
-        l3 = l3 + _resized(l4, l3)
-        n4 = l4 + _resized(l3, l4)
-        n5 = l5 + _resized(n4, l5)
+        return self.read(self.neck([maps[name] for name in LEVELS]), (pixels.shape[2], pixels.shape[3]))
+
+    def read(self, features: Sequence[Tensor], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives, from the features of the neck and the (height, width) of the image."""
         scores: list[Tensor] = []
         boxes: list[Tensor] = []
-        for level, stride in zip((2, 1, 0), STRIDES, strict=True):
-            source = (l3, n4, n5)[level]
-            out = self.outputs[level](F.leaky_relu(self.towers[level](source), 0.1))
+        for output, x, stride in zip(reversed(self.outputs), reversed(features), STRIDES, strict=True):
+            out = output(x)
             scores.append(out[:, :CLASSES].flatten(2).transpose(1, 2).sigmoid())
-            boxes.append(_boxes(out[:, CLASSES:], stride, (pixels.shape[2], pixels.shape[3])))
+            boxes.append(_boxes(out[:, CLASSES:], stride, size))
         return torch.cat(scores, dim=1), torch.cat(boxes, dim=1)
 
-
-def _resized(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+    def class_layers(self) -> list[tuple[Tensor, Tensor]]:
+        """Weight [80, WIDTH] and bias [80] of the class scores at strides 8, 16, 32."""
+        return [
+            (layer.get_parameter("weight")[:CLASSES, :, 0, 0], layer.get_parameter("bias")[:CLASSES])
+            for layer in self.outputs
+        ]
 
 
 def _boxes(bins: Tensor, stride: int, size: tuple[int, int]) -> Tensor:

@@ -1,14 +1,21 @@
-"""Initial weights of the ``nano`` backbone: the convolutions of a COCO-pretrained NanoDet-g (Apache-2.0)."""
+"""Initial weights of the ``nano`` backbone and neck: a COCO-pretrained NanoDet-g (Apache-2.0)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from openseed_core.backbones.csp import CSPBackbone
+from openseed_core.backbones.csp_neck import Neck
+
+NECK = (25, 26, 27, 28, 30, 32)
+"""Numbers of the neck's convolutions: three laterals, three towers."""
 
 
 def load_nanodet(backbone: CSPBackbone, path: Path) -> None:
@@ -20,23 +27,41 @@ def load_nanodet(backbone: CSPBackbone, path: Path) -> None:
         KeyError: an array is missing.
         ValueError: an array has another shape than the backbone.
     """
-    convolutions: list[Any] = [backbone.stem]
+    _load(dict(enumerate(_chain(backbone))), path)
+
+
+def load_neck(neck: Neck, path: Path) -> None:
+    """Copy the convolutions of ``NECK``; file and errors as ``load_nanodet``."""
+    _load(dict(zip(NECK, (*neck.laterals, *neck.towers), strict=True)), path)
+
+
+def _load(convolutions: Mapping[int, nn.Module], path: Path) -> None:
+    with np.load(path, allow_pickle=False) as arrays, torch.no_grad():
+        for i, convolution in convolutions.items():
+            load_convolution(convolution, arrays, i, path)
+
+
+def load_convolution(convolution: nn.Module, arrays: Mapping[str, NDArray[Any]], number: int, path: Path) -> None:
+    """Copy one convolution of the file; errors as ``load_nanodet``."""
+    for name, parameter in convolution.named_parameters():
+        value = torch.from_numpy(arrays[f"conv{number:02d}.{name}"].astype(np.float32))
+        if number == 0 and name == "weight":
+            value = value.flip(1)
+        if value.shape != parameter.shape:
+            raise ValueError(
+                f"{path}: conv{number:02d}.{name} is {list(value.shape)}, the network needs "
+                f"{list(parameter.shape)}; this file is not NanoDet-g"
+            )
+        parameter.copy_(value)
+
+
+def _chain(backbone: CSPBackbone) -> list[Any]:
+    """The convolutions of the backbone in the order of the file."""
+    chain: list[Any] = [backbone.stem]
     stages: Any = backbone.stages
     for stage in stages:
-        convolutions.append(stage.entry)
+        chain.append(stage.entry)
         for reduce, inner in zip(stage.reduce, stage.inner, strict=True):
-            convolutions += [reduce, inner]
-        convolutions.append(stage.last)
-    with np.load(path, allow_pickle=False) as arrays, torch.no_grad():
-        for i, convolution in enumerate(convolutions):
-            weight = torch.from_numpy(arrays[f"conv{i:02d}.weight"].astype(np.float32))
-            bias = torch.from_numpy(arrays[f"conv{i:02d}.bias"].astype(np.float32))
-            if i == 0:
-                weight = weight.flip(1)
-            if weight.shape != convolution.weight.shape:
-                raise ValueError(
-                    f"{path}: conv{i:02d}.weight is {list(weight.shape)}, the backbone needs "
-                    f"{list(convolution.weight.shape)}; this file is not a NanoDet-g backbone"
-                )
-            convolution.weight.copy_(weight)
-            convolution.bias.copy_(bias)
+            chain += [reduce, inner]
+        chain.append(stage.last)
+    return chain

@@ -160,8 +160,8 @@ def preset_of(config: OpenSeeDConfig) -> str | None:
 
 def _sizes(config: OpenSeeDConfig) -> dict[str, Any]:
     known = vars(OpenSeeDConfig())
-    # how a model is trained or loaded is no difference of architecture
-    ignored = {"drop_path", "train_points", "architectures", "dtype", "transformers_version"}
+    # how a model is trained or loaded is no difference of architecture, and nano with a neck is still nano
+    ignored = {"neck", "drop_path", "train_points", "architectures", "dtype", "transformers_version"}
     return {key: getattr(config, key) for key in known if not key.startswith("_") and key not in ignored}
 
 

@@ -14,6 +14,19 @@ from exporters.masks import encode, to_coco
 
 HEIGHT, WIDTH = 40, 60
 
+TINY_RUN = """
+[run]
+init = "nano"
+output = "{folder}/out"
+threads = 1
+workers = 0
+batch = 2
+[crops]
+size = 64
+conditions = 1
+"""
+"""The shortest settings of a training; ``format`` it with the folder of the data."""
+
 
 def rectangle(x0: int, y0: int, x1: int, y1: int, *, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     """bool [H, W]."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from mini_sets import classes, image, masked, photos_beside, write
+from mini_sets import TINY_RUN, classes, image, masked, photos_beside, write
 
 from app.cli.main import main
 from app.training.run_folder import OtherRun, begin
@@ -20,21 +20,11 @@ BUNDLED = sorted(
     path for path in (Path(__file__).parents[3] / "app" / "training").glob("*.toml") if path.name != "fine_tune.toml"
 )
 
-TINY = """
-[run]
-init = "nano"
-output = "{folder}/out"
-threads = 1
-workers = 0
-batch = 2
-[crops]
-size = 64
-conditions = 1
-[photos]
+TINY = f"""{TINY_RUN}[photos]
 size = 64
 segmentation = 1
 [[segmentation]]
-path = "{folder}/seg"
+path = "{{folder}}/seg"
 [schedule]
 report_every = 1
 """

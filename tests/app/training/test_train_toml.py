@@ -6,22 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from mini_sets import box, classes, image, masked, photos_beside, write
+from mini_sets import TINY_RUN, box, classes, image, masked, photos_beside, write
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from app.cli.main import main
 
-TINY = """
-[run]
-init = "nano"
-output = "{folder}/out"
-threads = 1
-workers = 0
-batch = 2
-[crops]
-size = 64
-conditions = 1
-[schedule]
+TINY = f"""{TINY_RUN}[schedule]
 steps = 2
 report_every = 1
 save_every = 1

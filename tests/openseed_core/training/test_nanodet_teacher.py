@@ -8,36 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from openseed_core.backbones.csp import CSPBackbone
 from openseed_core.config import OpenSeeDConfig, nano
 from openseed_core.decoder import Memory
 from openseed_core.model import OpenSeeD
 from openseed_core.training.conditioned import encoded
 from openseed_core.training.dense import Teacher
-from openseed_core.training.nanodet_teacher import BINS, CLASSES, NanoDet
-
-
-def weights(path: Path, *, bins: tuple[int, int, int, int] = (1, 1, 1, 1), seed: int = 0) -> Path:
-    """A NanoDet-g file of small random numbers; every cell is sure that its sides are ``bins`` strides away."""
-    rng = np.random.default_rng(seed)
-    backbone = CSPBackbone(nano())
-    shapes = [backbone.stem.weight.shape]
-    for stage in backbone.stages:
-        shapes.append(stage.entry.weight.shape)
-        for reduce, inner in zip(stage.reduce, stage.inner, strict=True):
-            shapes += [reduce.weight.shape, inner.weight.shape]
-        shapes.append(stage.last.weight.shape)
-    outputs = CLASSES + 4 * BINS
-    shapes += [(128, channels, 1, 1) for channels in (128, 256, 512)]
-    shapes += [(128, 128, 3, 3), (outputs, 128, 1, 1)] * 3
-    arrays: dict[str, np.ndarray] = {}
-    for i, shape in enumerate(shapes):
-        arrays[f"conv{i:02d}.weight"] = (rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float16)
-        arrays[f"conv{i:02d}.bias"] = np.zeros(shape[0], np.float16)
-    for i in (29, 31, 33):
-        arrays[f"conv{i:02d}.bias"][CLASSES:] = np.eye(BINS)[list(bins)].ravel() * 60
-    np.savez(path, **arrays)
-    return path
+from openseed_core.training.nanodet_teacher import CLASSES, NanoDet
+from tests.nanodet_file import write_nanodet
 
 
 def config() -> OpenSeeDConfig:
@@ -47,7 +24,7 @@ def config() -> OpenSeeDConfig:
 
 
 def test_a_box_reaches_from_the_cell_centre_as_far_as_its_bins_say(tmp_path: Path) -> None:
-    detector = NanoDet(weights(tmp_path / "n.npz", bins=(1, 2, 3, 1)))
+    detector = NanoDet(write_nanodet(tmp_path / "n.npz", bins=(1, 2, 3, 1)))
     probabilities, boxes = detector(torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(0)))
     cells = 3 * 2 + 6 * 4 + 12 * 8
     assert probabilities.shape == (2, cells, CLASSES)
@@ -62,7 +39,7 @@ def test_a_box_reaches_from_the_cell_centre_as_far_as_its_bins_say(tmp_path: Pat
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
-    path = weights(tmp_path / "n.npz")
+    path = write_nanodet(tmp_path / "n.npz")
     with np.load(path) as arrays:
         wrong = {name: arrays[name] for name in arrays.files}
     wrong["conv29.weight"] = wrong["conv29.weight"][:100]
@@ -73,7 +50,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 def test_the_selection_learns_what_the_detector_finds(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model, detector = OpenSeeD(config()), NanoDet(weights(tmp_path / "n.npz", bins=(1, 1, 1, 1)))
+    model, detector = OpenSeeD(config()), NanoDet(write_nanodet(tmp_path / "n.npz", bins=(1, 1, 1, 1)))
     teacher = Teacher(detector, torch.nn.functional.normalize(torch.randn(CLASSES, 16), dim=-1))
     pixels = torch.randn(2, 3, 64, 64)
     memory = _memory(model, pixels)
@@ -93,7 +70,7 @@ def test_the_selection_learns_what_the_detector_finds(tmp_path: Path) -> None:
 def test_where_the_detector_finds_nothing_it_teaches_no_boxes(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = OpenSeeD(config())
-    detector = NanoDet(weights(tmp_path / "n.npz"))
+    detector = NanoDet(write_nanodet(tmp_path / "n.npz"))
     text = torch.nn.functional.normalize(torch.randn(CLASSES, 16), dim=-1)
     pixels = torch.randn(1, 3, 64, 64)
     memory = _memory(model, pixels)
@@ -112,7 +89,7 @@ def test_where_the_detector_finds_nothing_it_teaches_no_boxes(tmp_path: Path) ->
 
 def test_other_strides_are_refused(tmp_path: Path) -> None:
     model = OpenSeeD(config())
-    teacher = Teacher(NanoDet(weights(tmp_path / "n.npz")), torch.randn(CLASSES, 16))
+    teacher = Teacher(NanoDet(write_nanodet(tmp_path / "n.npz")), torch.randn(CLASSES, 16))
     memory = _memory(model, torch.randn(1, 3, 64, 64))
     with pytest.raises(ValueError, match="strides 8, 16 and 32"):
         teacher.loss(model, memory, torch.randn(1, 3, 96, 64))
