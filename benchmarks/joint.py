@@ -138,7 +138,7 @@ lr = 4e-4
 backbone_lr = 1.2e-4
 warmup = 20
 save_every = {args.steps}
-average = 0.98
+average = 0.99
 {freeze}[[segmentation]]
 path = "{args.train}"
 leave_out = {names}

@@ -11,6 +11,7 @@ import pytest
 
 from app.training.settings import read
 from benchmarks import joint
+from openseed_core.training.schedule import FROZEN_TEXT
 
 
 def _train(folder: Path) -> Path:
@@ -28,7 +29,7 @@ def test_every_second_class_loses_its_masks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variant", list(joint.VARIANTS))
 def test_variants_differ_in_one_thing(tmp_path: Path, variant: str) -> None:
-    args = argparse.Namespace(train=_train(tmp_path), detection=None, start="nano", steps=5, size=64)
+    args = argparse.Namespace(train=_train(tmp_path), detection=None, start="nano", steps=5, size=64, freeze="")
     path = tmp_path / "run.toml"
     path.write_text(joint.settings(args, variant, 1, ["b", "d"], tmp_path / "out"))
     found = read(path)
@@ -39,6 +40,14 @@ def test_variants_differ_in_one_thing(tmp_path: Path, variant: str) -> None:
     if found.detection:
         assert not found.detection[0].masks
         assert found.detection[0].leave_out == ("a", "c")
+
+
+def test_parts_can_be_frozen_beside_the_text(tmp_path: Path) -> None:
+    options = {"train": _train(tmp_path), "detection": None, "start": "nano", "steps": 5, "size": 64}
+    args = argparse.Namespace(**options, freeze="backbone.,pixel_decoder.")
+    path = tmp_path / "run.toml"
+    path.write_text(joint.settings(args, "full", 1, ["b"], tmp_path / "out"))
+    assert read(path).schedule.freeze == (*FROZEN_TEXT, "backbone.", "pixel_decoder.")
 
 
 def test_overlapping_seeds_are_undecided() -> None:
