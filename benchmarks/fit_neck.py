@@ -12,14 +12,11 @@ Masks for given boxes stay bit for bit as they were; training the rest (``nano-s
 from __future__ import annotations
 
 import argparse
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,9 +24,13 @@ from labelers.named_vocabularies import named
 from labelers.photos import open_photo
 from openseed_core.backbones.csp_neck import LEVELS
 from openseed_core.config import OpenSeeDConfig
+from openseed_core.decoder import tokens_of
 from openseed_core.model import OpenSeeD
+from openseed_core.preprocess import prepare
 from openseed_core.training.conditioned import encoded
-from openseed_core.training.nanodet_teacher import CLASSES, NanoDet
+from openseed_core.training.losses import quality_focal
+from openseed_core.training.nanodet_teacher import NanoDet
+from openseed_core.training.photos import Jitter, PhotoRecord, draw_photo
 from openseed_core.training.transplant import read_detector
 from openseed_core.weights.nanodet import load_neck
 from openseed_core.weights.store import load_model, save_model
@@ -37,7 +38,7 @@ from openseed_core.weights.store import load_model, save_model
 SIDE, BATCH, RATE = 320, 8, 2e-3
 PHOTOS = 96
 """So many show the transplant how tokens and scores vary."""
-SCALE = (0.7, 1.5)
+JITTER = Jitter(size=SIDE, scale=(0.7, 1.5))
 BACKGROUND, NAMES = 0.05, 4.0
 """Share of a cell without an object in the feature loss; weight of the class loss beside it."""
 
@@ -68,10 +69,10 @@ def grown(model: OpenSeeD, teacher: Path) -> OpenSeeD:
 
 def listen(model: OpenSeeD, teacher: NanoDet, files: Sequence[Path], *, seed: int) -> None:
     """Let the selection read the neck as the detector's last layer does."""
-    rng = random.Random(seed)
+    rng = np.random.default_rng(seed)
     memories = []
     for _ in range(PHOTOS // BATCH):
-        pixels = torch.stack([_drawn(rng.choice(files), rng, model.config) for _ in range(BATCH)])
+        pixels = _drawn(files, rng, model.config)
         with torch.no_grad():
             memories.append(encoded(model, pixels).memory)
     with torch.no_grad():
@@ -81,14 +82,14 @@ def listen(model: OpenSeeD, teacher: NanoDet, files: Sequence[Path], *, seed: in
 
 def fit(model: OpenSeeD, teacher: NanoDet, files: Sequence[Path], *, steps: int, seed: int) -> None:
     """Train the neck alone on its features and on the classes that the detector reads from them."""
-    rng = random.Random(seed)
+    rng = np.random.default_rng(seed)
     neck = model.query_selection.neck
     parameters = list(neck.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps, pct_start=0.02)
     bar = tqdm(range(steps), unit="step")
     for _ in bar:
-        pixels = torch.stack([_drawn(rng.choice(files), rng, model.config) for _ in range(BATCH)])
+        pixels = _drawn(files, rng, model.config)
         with torch.no_grad():
             target = teacher.neck(_sources(teacher.backbone(pixels)))
             wanted, _ = teacher.read(target, (SIDE, SIDE))
@@ -110,18 +111,8 @@ def distance(found: list[Tensor], target: list[Tensor], teacher: NanoDet, wanted
         found, target: [B, WIDTH, h, w], high resolution first. wanted: the detector's probabilities [B, T, K].
     """
     weight = BACKGROUND + wanted.amax(dim=-1)
-    far = torch.cat(
-        [(a - b).square().mean(dim=1).flatten(1) for a, b in zip(reversed(found), reversed(target), strict=True)], dim=1
-    )
-    logits = torch.cat(
-        [
-            output(x)[:, :CLASSES].flatten(2).transpose(1, 2)
-            for output, x in zip(reversed(teacher.outputs), reversed(found), strict=True)
-        ],
-        dim=1,
-    )
-    focus = (logits.sigmoid() - wanted).detach().square()
-    classes = (focus * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")).sum()
+    far = tokens_of([(a - b).square().mean(dim=1, keepdim=True) for a, b in zip(found, target, strict=True)])[..., 0]
+    classes = quality_focal(teacher.class_logits(found), wanted)
     total: Tensor = (far * weight).sum() / weight.sum() + NAMES * classes / wanted.amax(dim=-1).sum().clamp(min=1.0)
     return total
 
@@ -130,21 +121,16 @@ def _sources(maps: dict[str, Tensor]) -> list[Tensor]:
     return [maps[name] for name in LEVELS]
 
 
-def _drawn(path: Path, rng: random.Random, config: OpenSeeDConfig) -> Tensor:
-    """A photo, scaled, cut out and mirrored at random: [3, SIDE, SIDE], normalised."""
-    photo = Image.fromarray(open_photo(path.parent, path.name, key=path.name).pixels())
-    scale = rng.uniform(*SCALE) * SIDE / max(photo.size)
-    width, height = (max(round(side * scale), 1) for side in photo.size)
-    x, y = rng.randint(0, max(width - SIDE, 0)), rng.randint(0, max(height - SIDE, 0))
-    photo = photo.resize((width, height), Image.Resampling.BILINEAR).crop(
-        (x, y, min(x + SIDE, width), min(y + SIDE, height))
-    )
-    if rng.random() < 0.5:
-        photo = photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    canvas = np.full((SIDE, SIDE, 3), 128, np.uint8)
-    canvas[: photo.height, : photo.width] = np.asarray(photo)
-    pixels = torch.from_numpy(canvas).permute(2, 0, 1).float()
-    return (pixels - torch.tensor(config.mean).view(3, 1, 1)) / torch.tensor(config.std).view(3, 1, 1)
+def _drawn(files: Sequence[Path], rng: np.random.Generator, config: OpenSeeDConfig) -> Tensor:
+    """``BATCH`` photos, scaled, cut out and mirrored at random: [B, 3, SIDE, SIDE], normalised."""
+    images = [draw_photo(_record(files[rng.integers(len(files))]), JITTER, rng).image for _ in range(BATCH)]
+    return prepare(images, mean=config.mean, std=config.std).pixels
+
+
+def _record(path: Path) -> PhotoRecord:
+    """A photo of which nothing is annotated."""
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    return PhotoRecord(path.name, open_photo(path.parent, path.name, key=path.name).pixels, *nothing, mask=None)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from labelers.duplicates import box_iou
 from labelers.named_vocabularies import named
 from labelers.photos import open_photo
 from openseed_core.config import nano
+from openseed_core.preprocess import prepare
 from openseed_core.training.nanodet_teacher import NanoDet
 
 SIDE = 320
@@ -91,9 +92,7 @@ def finds(teacher: NanoDet, path: Path) -> list[tuple[int, NDArray[np.float32], 
     width, height = (max(round(side * scale), 1) for side in photo.size)
     canvas = np.full((SIDE, SIDE, 3), 128, np.uint8)
     canvas[:height, :width] = np.asarray(photo.resize((width, height), Image.Resampling.BILINEAR))
-    pixels = torch.from_numpy(canvas).permute(2, 0, 1)[None].float()
-    pixels = (pixels - torch.tensor(config.mean).view(3, 1, 1)) / torch.tensor(config.std).view(3, 1, 1)
-    probabilities, boxes = teacher(pixels)
+    probabilities, boxes = teacher(prepare([canvas], mean=config.mean, std=config.std).pixels)
     cx, cy, w, h = (boxes[0] * SIDE / scale).unbind(-1)
     corners = torch.stack((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), dim=-1)
     token, kind = (probabilities[0] >= DOUBTFUL).nonzero(as_tuple=True)

@@ -128,6 +128,11 @@ class OpenSeeDConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers is
         super().__init__(**kwargs)
 
     @property
+    def map_channels(self) -> dict[str, int]:
+        """Channels of each backbone map by name."""
+        return dict(zip(("res2", "res3", "res4", "res5"), self.backbone_channels, strict=True))
+
+    @property
     def levels(self) -> int:
         """Number of feature levels seen by the deformable attentions."""
         return len(self.encoder_features) + int(self.extra_level)

@@ -35,14 +35,18 @@ class Memory:
     @staticmethod
     def of(multi_scale: Sequence[Tensor], mask_features: Tensor, sources: Sequence[Tensor] = ()) -> Memory:
         """From the pixel decoder's maps, which run from high to low resolution."""
-        maps = list(reversed(multi_scale))
-        tokens = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], dim=1)
-        return Memory(tokens, tuple((m.shape[2], m.shape[3]) for m in maps), mask_features, tuple(sources))
+        shapes = tuple((m.shape[2], m.shape[3]) for m in reversed(multi_scale))
+        return Memory(tokens_of(multi_scale), shapes, mask_features, tuple(sources))
 
     @cached_property
     def padded(self) -> PaddedMaps:
         """The tokens as ``DeformableAttention.gather_few`` wants them, made once for all layers and questions."""
         return PaddedMaps.of(self.tokens, self.shapes)
+
+
+def tokens_of(maps: Sequence[Tensor]) -> Tensor:
+    """Maps [B, C, H_l, W_l], high to low resolution -> [B, T, C], levels in the order of ``Memory.tokens``."""
+    return torch.cat([m.flatten(2).transpose(1, 2) for m in reversed(maps)], dim=1)
 
 
 class DecoderLayer(nn.Module):

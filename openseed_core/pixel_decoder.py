@@ -13,8 +13,6 @@ from openseed_core.cpu_path import BLOCK, cpu_path, linear
 from openseed_core.deformable_attention import DeformableAttention
 from openseed_core.position import map_encoding
 
-BACKBONE_MAPS = ("res2", "res3", "res4", "res5")
-
 
 class ConvNorm(nn.Module):
     """Convolution without bias and GroupNorm(32)."""
@@ -70,7 +68,7 @@ class PixelDecoder(nn.Module):
         super().__init__()
         self.config = config
         dim = config.hidden_dim
-        channels = dict(zip(BACKBONE_MAPS, config.backbone_channels, strict=True))
+        channels = config.map_channels
         projections: list[nn.Module] = [
             nn.Sequential(nn.Conv2d(channels[name], dim, 1), nn.GroupNorm(32, dim)) for name in config.encoder_features
         ]

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from openseed_core.backbones.csp_neck import WIDTH, Neck
 from openseed_core.config import OpenSeeDConfig
-from openseed_core.decoder import Memory
+from openseed_core.decoder import Memory, tokens_of
 from openseed_core.heads import Heads
-from openseed_core.pixel_decoder import BACKBONE_MAPS
 
 ANCHOR_SIZE = 0.05
 
@@ -45,8 +44,7 @@ class QuerySelection(nn.Module):
         self.enc_output_norm = nn.LayerNorm(dim)
         self.reads_neck = config.neck
         if config.neck:
-            channels = dict(zip(BACKBONE_MAPS, config.backbone_channels, strict=True))
-            self.neck = Neck([channels[name] for name in config.encoder_features])
+            self.neck = Neck([config.map_channels[name] for name in config.encoder_features])
             # zero at first: a model that gets a neck answers as before
             self.evidence = nn.ModuleList([nn.Conv2d(WIDTH, dim, 1) for _ in config.encoder_features])
             for parameter in self.evidence.parameters():
@@ -83,12 +81,9 @@ class QuerySelection(nn.Module):
         Args:
             sources: backbone maps of strides 8, 16, 32 (``Memory.sources``).
         """
-        dtype = (
-            self.enc_output.weight.dtype
-        )  # as the pixel decoder, it gets float32 also where the backbone ran in less
-        seen = self.neck([x.to(dtype) for x in sources])
-        maps = [project(x) for project, x in zip(self.evidence, seen, strict=True)]
-        return torch.cat([m.flatten(2).transpose(1, 2) for m in reversed(maps)], dim=1)
+        # in float32, like the pixel decoder, also where the backbone ran in less
+        seen = self.neck([x.to(self.enc_output.weight.dtype) for x in sources])
+        return tokens_of([project(x) for project, x in zip(self.evidence, seen, strict=True)])
 
 
 def anchor_logits(shapes: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -7,12 +7,11 @@ head and the box head of the selection have a target everywhere from the first s
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from openseed_core.decoder import Memory
 from openseed_core.model import OpenSeeD
-from openseed_core.training.losses import paired_giou, xyxy
+from openseed_core.training.losses import paired_giou, quality_focal, xyxy
 from openseed_core.training.nanodet_teacher import NanoDet
 
 CLASSES, L1, GIOU = 8.0, 5.0, 2.0
@@ -58,8 +57,7 @@ class Teacher(nn.Module):
         best = wanted.amax(dim=-1)
         count = best.sum().clamp(min=1.0)
         logits = heads.classify(features, self.text, model.logit_scale)
-        far = (logits.sigmoid() - wanted).detach().abs().square()
-        classes = (far * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")).sum()
+        classes = quality_focal(logits, wanted)
         sure = best > SURE
         weight = best[sure]
         boxes = (heads.bbox_embed(features[sure]) + anchors.expand(len(pixels), -1, -1)[sure]).sigmoid()

@@ -16,6 +16,18 @@ def sigmoid_focal(logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma
     return weight * cross_entropy * (1 - p_t) ** gamma
 
 
+def quality_focal(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Quality focal loss, summed: cross entropy with probabilities, weighed by the squared distance to them.
+
+    Args:
+        logits, wanted: of one shape; ``wanted`` are probabilities.
+
+    Source: Generalized Focal Loss (Li et al., 2020), with beta = 2.
+    """
+    far = (logits.sigmoid() - wanted).detach().square()
+    return (far * F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")).sum()
+
+
 def xyxy(boxes: Tensor) -> Tensor:
     """cxcywh [..., 4] -> xyxy."""
     cx, cy, w, h = boxes.unbind(-1)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from openseed_core.backbones.csp import CSPBackbone
 from openseed_core.backbones.csp_neck import LEVELS, WIDTH, Neck
 from openseed_core.config import nano
-from openseed_core.weights.nanodet import load_convolution, load_nanodet, load_neck
+from openseed_core.decoder import tokens_of
+from openseed_core.weights.nanodet import load_convolutions, load_nanodet, load_neck
 
 CLASSES = 80
 BINS = 11
@@ -45,9 +45,7 @@ class NanoDet(nn.Module):
         self.neck = Neck(config.backbone_channels[1:])
         load_neck(self.neck, path)
         self.outputs = nn.ModuleList([nn.Conv2d(WIDTH, CLASSES + 4 * BINS, 1) for _ in LEVELS])
-        with np.load(path, allow_pickle=False) as arrays, torch.no_grad():
-            for i, layer in zip(OUTPUTS, self.outputs, strict=True):
-                load_convolution(layer, arrays, i, path)
+        load_convolutions(dict(zip(OUTPUTS, self.outputs, strict=True)), path)
         self.requires_grad_(False)
         self.eval()
 
@@ -74,6 +72,10 @@ class NanoDet(nn.Module):
             scores.append(out[:, :CLASSES].flatten(2).transpose(1, 2).sigmoid())
             boxes.append(_boxes(out[:, CLASSES:], stride, size))
         return torch.cat(scores, dim=1), torch.cat(boxes, dim=1)
+
+    def class_logits(self, features: Sequence[Tensor]) -> Tensor:
+        """Class scores before the sigmoid, [B, T, 80], from the features of a neck; with gradient."""
+        return tokens_of([output(x)[:, :CLASSES] for output, x in zip(self.outputs, features, strict=True)])
 
     def class_layers(self) -> list[tuple[Tensor, Tensor]]:
         """Weight [80, WIDTH] and bias [80] of the class scores at strides 8, 16, 32."""

@@ -50,26 +50,16 @@ def read_detector(
     selection, heads = model.query_selection, model.heads
     if not model.config.neck:
         raise ValueError("the model has no neck; give its configuration neck = true")
-    projections, offsets = zip(*teacher.class_layers(), strict=True)
     tokens = torch.cat([selection.enc_output(memory.tokens).flatten(0, 1) for memory in memories])
-    scores = torch.cat([_scores(selection.neck(memory.sources), projections, offsets) for memory in memories])
+    scores = torch.cat([teacher.class_logits(selection.neck(memory.sources)).flatten(0, 1) for memory in memories])
     free = torch.linalg.eigh(torch.cov(tokens.t())).eigenvectors[:, :rank]  # the smallest first
     weight = BACKGROUND + scores.sigmoid().amax(dim=-1, keepdim=True)
     main = torch.linalg.eigh((scores * weight).t() @ scores).eigenvectors.flip(1)[:, :rank]
     code = free @ main.t()  # [d, K]
-    for layer, projection, offset in zip(selection.evidence, projections, offsets, strict=True):
+    for layer, (projection, offset) in zip(selection.evidence, teacher.class_layers(), strict=True):
         layer.get_parameter("weight").copy_((strength * code @ projection)[:, :, None, None])
         layer.get_parameter("bias").copy_(strength * code @ offset)
     norm = selection.enc_output_norm
     read = free / norm.weight[:, None]
     norm.bias.sub_(read @ torch.linalg.lstsq(read, norm.bias[:, None]).solution[:, 0])
     heads.class_embed.copy_((code / norm.weight[:, None]) @ torch.linalg.pinv(text, rtol=0.02).t())
-
-
-def _scores(features: Sequence[Tensor], projections: Sequence[Tensor], offsets: Sequence[Tensor]) -> Tensor:
-    """Class scores of all cells before the sigmoid, [cells, K]."""
-    levels = [
-        torch.einsum("kc,bchw->bhwk", projection, x).flatten(0, 2) + offset
-        for x, projection, offset in zip(features, projections, offsets, strict=True)
-    ]
-    return torch.cat(levels)

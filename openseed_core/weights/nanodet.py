@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from openseed_core.backbones.csp import CSPBackbone
@@ -27,32 +26,28 @@ def load_nanodet(backbone: CSPBackbone, path: Path) -> None:
         KeyError: an array is missing.
         ValueError: an array has another shape than the backbone.
     """
-    _load(dict(enumerate(_chain(backbone))), path)
+    load_convolutions(dict(enumerate(_chain(backbone))), path)
 
 
 def load_neck(neck: Neck, path: Path) -> None:
     """Copy the convolutions of ``NECK``; file and errors as ``load_nanodet``."""
-    _load(dict(zip(NECK, (*neck.laterals, *neck.towers), strict=True)), path)
+    load_convolutions(dict(zip(NECK, (*neck.laterals, *neck.towers), strict=True)), path)
 
 
-def _load(convolutions: Mapping[int, nn.Module], path: Path) -> None:
+def load_convolutions(convolutions: Mapping[int, nn.Module], path: Path) -> None:
+    """Copy the convolutions of the file with these numbers; errors as ``load_nanodet``."""
     with np.load(path, allow_pickle=False) as arrays, torch.no_grad():
-        for i, convolution in convolutions.items():
-            load_convolution(convolution, arrays, i, path)
-
-
-def load_convolution(convolution: nn.Module, arrays: Mapping[str, NDArray[Any]], number: int, path: Path) -> None:
-    """Copy one convolution of the file; errors as ``load_nanodet``."""
-    for name, parameter in convolution.named_parameters():
-        value = torch.from_numpy(arrays[f"conv{number:02d}.{name}"].astype(np.float32))
-        if number == 0 and name == "weight":
-            value = value.flip(1)
-        if value.shape != parameter.shape:
-            raise ValueError(
-                f"{path}: conv{number:02d}.{name} is {list(value.shape)}, the network needs "
-                f"{list(parameter.shape)}; this file is not NanoDet-g"
-            )
-        parameter.copy_(value)
+        for number, convolution in convolutions.items():
+            for name, parameter in convolution.named_parameters():
+                value = torch.from_numpy(arrays[f"conv{number:02d}.{name}"].astype(np.float32))
+                if number == 0 and name == "weight":
+                    value = value.flip(1)
+                if value.shape != parameter.shape:
+                    raise ValueError(
+                        f"{path}: conv{number:02d}.{name} is {list(value.shape)}, the network needs "
+                        f"{list(parameter.shape)}; this file is not NanoDet-g"
+                    )
+                parameter.copy_(value)
 
 
 def _chain(backbone: CSPBackbone) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from benchmarks import fit_neck
 from openseed_core.config import OpenSeeDConfig, nano
 from openseed_core.model import OpenSeeD
 from openseed_core.training.nanodet_teacher import NanoDet
+from openseed_core.training.photos import Jitter
 from openseed_core.weights.store import load_model, save_model
 from tests.nanodet_file import write_nanodet
 
@@ -37,6 +37,7 @@ def test_a_new_neck_changes_no_answer(tmp_path: Path) -> None:
 
 def test_the_neck_alone_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit_neck, "SIDE", 96)
+    monkeypatch.setattr(fit_neck, "JITTER", Jitter(size=96, scale=(0.7, 1.5)))
     monkeypatch.setattr(fit_neck, "BATCH", 2)
     monkeypatch.setattr(fit_neck, "PHOTOS", 4)
     teacher = write_nanodet(tmp_path / "n.npz")
@@ -62,7 +63,7 @@ def test_the_neck_alone_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     evidence = {f"query_selection.evidence.{i}" for i in range(3)}
     assert changed - of_neck == evidence | {"heads.class_embed"}
     files = sorted((tmp_path / "photos").iterdir())
-    pixels = torch.stack([fit_neck._drawn(path, random.Random(0), new.config) for path in files])
+    pixels = fit_neck._drawn(files, np.random.default_rng(0), new.config)
 
     @torch.no_grad()
     def far(model: OpenSeeD) -> float:
