@@ -57,7 +57,8 @@ class InstanceTask:
 
     ``top``: objects of a photo that are asked for, None for the model's own number; ``max_detections``: of one class
     that count. ``boxes_of``: where found boxes come from: the box-only detections, or the instances of the scene, whose
-    scores know of the masks (the published box AP of a segmentation model).
+    scores know of the masks (the published box AP of a segmentation model). ``truths``, ``found``,
+    ``sizes``: objects and (height, width) of the photos that were added.
     """
 
     name: str
@@ -69,9 +70,9 @@ class InstanceTask:
     max_detections: int = 100
     groups: Mapping[str, frozenset[int]] | None = None
     notes: tuple[str, ...] = ()
-    _truths: list[Object] = field(default_factory=list)
-    _found: list[Object] = field(default_factory=list)
-    _sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    truths: list[Object] = field(default_factory=list)
+    found: list[Object] = field(default_factory=list)
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     _open: set[tuple[int, int]] = field(default_factory=set)
 
     @property
@@ -92,9 +93,9 @@ class InstanceTask:
         if truth.complete is not None:
             found = matched(found, true, kind=self.kind, complete=truth.complete)
         self._open |= {(index, label) for label in truth.open}
-        self._truths += true
-        self._found += found
-        self._sizes[index] = (header.height, header.width)
+        self.truths += true
+        self.found += found
+        self.sizes[index] = (header.height, header.width)
 
     def _answer(self, index: int, answer: Answer) -> list[Object]:
         places = {name: k for k, name in enumerate(self.vocabulary.names)}
@@ -122,10 +123,10 @@ class InstanceTask:
 
     def result(self) -> Result:
         measured = average_precision(
-            self._truths,
-            self._found,
+            self.truths,
+            self.found,
             kind=self.kind,
-            photos=self._sizes,
+            photos=self.sizes,
             max_detections=self.max_detections,
             incomplete=frozenset(self._open),
             groups=self.groups,
@@ -135,7 +136,7 @@ class InstanceTask:
         by_class: dict[str, dict[str, float | None]] = {
             names[label]: {"AP": precision, "count": float(count)} for label, (precision, count) in ordered
         }
-        return Result(self.name, len(self._sizes), measured.numbers, by_class, self.notes)
+        return Result(self.name, len(self.sizes), measured.numbers, by_class, self.notes)
 
 
 def _objects(

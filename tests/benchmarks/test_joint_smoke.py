@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from app.evaluation.instances import InstanceTask
+from app.evaluation.precision import Object
+from app.evaluation.task import Source
 from app.training.settings import read
 from benchmarks import joint
+from labelers.vocabulary import Entry, Vocabulary
 from openseed_core.training.schedule import FROZEN_TEXT
+
+VOCABULARY = Vocabulary((Entry("a", ("a",)), Entry("b", ("b",))))
 
 
 def _train(folder: Path) -> Path:
@@ -64,3 +70,15 @@ def test_the_table_has_a_row_for_each_number() -> None:
     worse = [dict.fromkeys(joint.NUMBERS, value) for value in (0.0, 0.1, 0.2)]
     text = joint.table({"full": runs, "no assistance": worse})
     assert text.count("full is better") == len(joint.NUMBERS)
+
+
+def test_one_ranking_keeps_classes_and_photos_apart() -> None:
+    task = InstanceTask("instance", Source((), lambda *_: None), VOCABULARY, kind="boxes")  # type: ignore[arg-type,return-value]
+    box = (0.0, 0.0, 10.0, 10.0)
+    task.sizes = {0: (20, 20), 1: (20, 20)}
+    task.truths = [Object(0, 0, box, area=100), Object(1, 1, box, area=100)]
+    task.found = [Object(0, 1, box, area=100, score=0.9), Object(1, 1, box, area=100, score=0.5)]
+    # the better find has the wrong name; class by class "b" would still have 0.5 and "a" 0
+    assert joint.pooled(task, ["a", "b"]) == pytest.approx(0.5 * 51 / 101)
+    assert joint.pooled(task, ["a"]) == 0.0
+    assert joint.pooled(task, ["b"]) == pytest.approx(0.5)
