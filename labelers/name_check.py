@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from labelers.vocabulary import Vocabulary
 
-MARGIN = 0.15
+MARGIN = 0.2
 """Difference of scores from which a name is flagged; see docs/propose.md for what it finds at which cost."""
 
 TOP = 5

@@ -28,7 +28,7 @@ def test_the_project_says_what_the_page_shows(ana: Browser) -> None:
     assert shown["orders"] == ["quality", "class", "file", "random"]
     assert shown["model"]["name"] == "fake"
     assert shown["version"]
-    assert shown["threshold"] == 0.2
+    assert shown["threshold"] == 0.3
 
 
 def test_classes_are_added_and_changed(ana: Browser, project: Project) -> None:
