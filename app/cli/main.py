@@ -153,7 +153,8 @@ COMMANDS = {
         """\
   openseed-label train nano.toml     reproduce the embedded model (bundled settings)
   openseed-label train my.toml       your own settings; interrupt it, run it again, it goes on
-  openseed-label train --from-project dataset.openseed.db --output better""",
+  openseed-label train --from-project dataset.openseed.db --output better
+  openseed-label train --from-project dataset.openseed.db fine_tune_whole.toml     to find things without boxes too""",
     ),
 }
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="settings.toml",
         help="TOML file, or the name of a bundled one (nano.toml). With --from-project: values that differ from the "
-        "bundled fine_tune.toml",
+        "bundled fine_tune.toml (fine_tune_whole.toml: learn to find objects without boxes too)",
     )
     group = parser.add_argument_group(
         "fine-tune on a project",

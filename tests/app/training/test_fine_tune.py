@@ -12,6 +12,7 @@ import torch
 from mini_sets import box, image, masked, photos_beside, write
 from PIL import Image
 
+import app.training
 from app.cli.main import main
 from app.store.acts import Update, commit
 from app.store.annotations import annotations_of
@@ -29,6 +30,7 @@ from app.training.toml_text import as_toml
 from exporters.masks import encode, to_coco
 from labelers.rectangle import RectangleLabeler
 from openseed_core.config import nano
+from openseed_core.model import OpenSeeD
 from openseed_core.training.samples import CropSettings
 
 PHOTOS, HEIGHT, WIDTH = 8, 96, 128
@@ -232,6 +234,16 @@ def test_own_settings_win_over_the_bundled_and_options_over_both(tmp_path: Path)
     assert made.settings.segmentation == ()
     assert made.settings.joint.weights.l1 == 3.0
     assert plan("team.db", own=own, output=tmp_path / "out", forced=True).settings.run.output == tmp_path / "out"
+
+
+def test_the_bundled_file_for_whole_photos_names_parts_that_the_embedded_model_has(tmp_path: Path) -> None:
+    own = Path(app.training.__file__).with_name("fine_tune_whole.toml")
+    settings = plan("team.db", own=own, output=tmp_path).settings
+    assert settings.photos.segmentation > 0
+    names = [name for name, _ in OpenSeeD(nano(neck=True)).named_parameters()]
+    for prefix in settings.schedule.freeze:
+        assert any(name.startswith(prefix) for name in names), prefix
+    assert [name for name in names if name.startswith("decoder.") and not name.startswith(settings.schedule.freeze)]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ from app.training.settings import Settings, read
 from app.training.toml_text import as_toml, document_of
 
 BUNDLED = sorted(
-    path for path in (Path(__file__).parents[3] / "app" / "training").glob("*.toml") if path.name != "fine_tune.toml"
+    path
+    for path in (Path(__file__).parents[3] / "app" / "training").glob("*.toml")
+    if not path.name.startswith("fine_tune")
 )
 
 TINY = f"""{TINY_RUN}[photos]

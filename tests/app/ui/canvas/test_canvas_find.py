@@ -97,9 +97,9 @@ def test_the_slider_says_how_sure_the_model_has_to_be(
     slider, reset = canvas.page.get_by_test_id("find-threshold"), canvas.page.get_by_test_id("find-reset")
     canvas.go_to("photo2.png")
     before = canvas.annotations
-    assert slider.input_value() == "0.2"
+    assert slider.input_value() == "0.3"
     assert not reset.is_visible()
-    slide(canvas, *["ArrowRight"] * 5)  # 0.45
+    slide(canvas, *["ArrowRight"] * 3)  # 0.45
     assert reset.is_visible()
     canvas.press("g")  # also while the slider has the focus
     canvas.toast("1 found")
@@ -116,7 +116,7 @@ def test_the_slider_says_how_sure_the_model_has_to_be(
     assert [round(one["quality"], 2) for one in canvas.annotations[len(before) :]] == [0.8, 0.44]
 
     reset.click()
-    assert slider.input_value() == "0.2"
+    assert slider.input_value() == "0.3"
     assert not reset.is_visible()
     find(canvas)
     assert [round(one["quality"], 2) for one in canvas.annotations[len(before) :]] == [0.8, 0.44, 0.31]
