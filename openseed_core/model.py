@@ -52,7 +52,7 @@ class ImageFeatures:
             self.memory.mask_features[own],
             tuple(m[own] for m in self.memory.sources),
         )
-        return ImageFeatures(tuple(m[i : i + 1] for m in self.multi_scale), memory, self.sizes[i : i + 1], self.padded)
+        return ImageFeatures(tuple(m[own] for m in self.multi_scale), memory, self.sizes[own], self.padded)
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,24 @@
-"""A NanoDet-g file of small random numbers, for tests that need the layout and not the knowledge."""
+"""A NanoDet-g file of small random numbers and a small ``nano``, for tests that need the layout, not the knowledge."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from openseed_core.backbones.csp import CSPBackbone
 from openseed_core.backbones.csp_neck import WIDTH
-from openseed_core.config import nano
+from openseed_core.config import OpenSeeDConfig, nano
 from openseed_core.training.nanodet_teacher import BINS, CLASSES, OUTPUTS
 from openseed_core.weights.nanodet import NECK
+
+
+def small_nano(**overrides: Any) -> OpenSeeDConfig:
+    """``nano`` with the detector's backbone and little behind it."""
+    small = {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "decoder_layers": 1, "object_queries": 10}
+    text = {"text_width": 16, "text_layers": 1, "text_heads": 2, "text_token_dim": 8}
+    return nano(**{**small, **text, **overrides})
 
 
 def write_nanodet(path: Path, *, bins: tuple[int, int, int, int] = (1, 1, 1, 1), seed: int = 0) -> Path:

@@ -10,18 +10,16 @@ import torch
 from PIL import Image
 
 from benchmarks import fit_neck
-from openseed_core.config import OpenSeeDConfig, nano
+from openseed_core.config import OpenSeeDConfig
 from openseed_core.model import OpenSeeD
 from openseed_core.training.nanodet_teacher import NanoDet
 from openseed_core.training.photos import Jitter
 from openseed_core.weights.store import load_model, save_model
-from tests.nanodet_file import write_nanodet
+from tests.nanodet_file import small_nano, write_nanodet
 
 
 def config() -> OpenSeeDConfig:
-    small = {"hidden_dim": 64, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "decoder_layers": 1, "joint_dim": 16}
-    text = {"text_width": 16, "text_layers": 1, "text_heads": 2, "text_token_dim": 8}
-    return nano(**small, **text, object_queries=10, background_queries=2)
+    return small_nano(hidden_dim=64, joint_dim=16, background_queries=2)
 
 
 @torch.no_grad()

@@ -8,19 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from openseed_core.config import OpenSeeDConfig, nano
+from openseed_core.config import OpenSeeDConfig
 from openseed_core.decoder import Memory
 from openseed_core.model import OpenSeeD
 from openseed_core.training.conditioned import encoded
 from openseed_core.training.dense import Teacher
 from openseed_core.training.nanodet_teacher import CLASSES, NanoDet
-from tests.nanodet_file import write_nanodet
+from tests.nanodet_file import small_nano, write_nanodet
 
 
 def config() -> OpenSeeDConfig:
-    small = {"hidden_dim": 32, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "decoder_layers": 1, "joint_dim": 16}
-    text = {"text_width": 16, "text_layers": 1, "text_heads": 2, "text_token_dim": 8}
-    return nano(**small, **text, object_queries=10, background_queries=2)
+    return small_nano(hidden_dim=32, joint_dim=16, background_queries=2)
 
 
 def test_a_box_reaches_from_the_cell_centre_as_far_as_its_bins_say(tmp_path: Path) -> None:

@@ -7,17 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from openseed_core.config import nano
 from openseed_core.decoder import Memory
 from openseed_core.model import OpenSeeD
 from openseed_core.training.conditioned import encoded
 from openseed_core.training.nanodet_teacher import CLASSES, NanoDet
 from openseed_core.training.transplant import read_detector
 from openseed_core.weights.nanodet import load_nanodet, load_neck
-from tests.nanodet_file import write_nanodet
-
-SMALL = {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "decoder_layers": 1, "object_queries": 10}
-TEXT = {"text_width": 16, "text_layers": 1, "text_heads": 2, "text_token_dim": 8}
+from tests.nanodet_file import small_nano, write_nanodet
 
 
 def memories(model: OpenSeeD, pixels: torch.Tensor) -> list[Memory]:
@@ -28,7 +24,7 @@ def memories(model: OpenSeeD, pixels: torch.Tensor) -> list[Memory]:
 def test_the_class_that_the_detector_sees_comes_first(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = write_nanodet(tmp_path / "n.npz")
-    model, teacher = OpenSeeD(nano(**SMALL, **TEXT, neck=True)).eval(), NanoDet(path)
+    model, teacher = OpenSeeD(small_nano(neck=True)).eval(), NanoDet(path)
     load_nanodet(model.backbone, path)  # type: ignore[arg-type]
     load_neck(model.query_selection.neck, path)
     # names that mean similar things: all near one direction
@@ -51,7 +47,7 @@ def test_the_class_that_the_detector_sees_comes_first(tmp_path: Path) -> None:
 def test_masks_for_boxes_stay_bit_for_bit(tmp_path: Path) -> None:
     torch.manual_seed(0)
     path = write_nanodet(tmp_path / "n.npz")
-    model = OpenSeeD(nano(**SMALL, **TEXT, neck=True)).eval()
+    model = OpenSeeD(small_nano(neck=True)).eval()
     text = torch.nn.functional.normalize(torch.randn(CLASSES, 256), dim=-1)
     pixels, boxes = torch.randn(1, 3, 96, 96), torch.tensor([[[10.0, 10, 60, 70]]])
 
@@ -66,6 +62,6 @@ def test_masks_for_boxes_stay_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_a_model_without_a_neck_is_refused(tmp_path: Path) -> None:
-    model = OpenSeeD(nano(**SMALL, **TEXT))
+    model = OpenSeeD(small_nano())
     with pytest.raises(ValueError, match="neck = true"):
         read_detector(model, NanoDet(write_nanodet(tmp_path / "n.npz")), torch.randn(CLASSES, 256), [])
